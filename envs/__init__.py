@@ -1,0 +1,15 @@
+"""What an offer decision is: the contract that simulation and production share.
+
+Room map, each file one concept:
+
+* ``catalogue``: scenes, channels, offers, caps and attributes of one business.
+* ``clock``: time in arrays, and the user's time zone.
+* ``decisions``: the moment, the events, the step, and the draw of an action.
+* ``users``: what the service may know of a user; ``advance`` is the only way in.
+* ``rules``: which actions are allowed now, and which rule refused the others.
+* ``encoding``: what a policy sees.
+* ``rewards``: what the business is paid.
+* ``offer_env``: all of it as Gymnasium environments.
+* ``lineage``: where a result came from.
+* ``errors``: what the caller can mend.
+"""
