@@ -1,7 +1,6 @@
 # SceneLift: `make demo`, `make test`, `make check`. Needs Python 3.11 or newer and make, nothing else.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
-ROOMS := envs simulators agents serving benchmarks
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
@@ -44,5 +43,6 @@ $(STAMP): pyproject.toml constraints.txt
 		echo "error: $(PYTHON) is $$("$(PYTHON)" -V 2>&1), but Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(PY) || "$(PYTHON)" -m venv .venv || { \
 		echo 'error: $(PYTHON) cannot create a virtual environment; on Debian: apt-get install python3-venv' >&2; exit 1; }
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo 'Setting up .venv: the first time takes a minute or more ...'
+	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
