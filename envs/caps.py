@@ -71,7 +71,11 @@ class CapSlots:
 
         Args:
             times: cap times of all users, int32 [N, S].
-            rows: users contacted, none twice, int64 [M]; the other arguments are [M] too.
+            rows: users contacted, none twice, int64 [M].
+            time: of the contacts, int32 [M].
+            scene: of the contacts, int16 [M].
+            channel: of the contacts, int16 [M].
+            offer: of the contacts, int16 [M].
         """
         by_channel, by_offer = self.channel_group[channel], self.offer_group[offer]
         counted = (by_channel >= 0) & (by_offer >= 0)
@@ -105,8 +109,9 @@ class CapSlots:
     def used(self, times: NDArray[np.int32], moment: Moment) -> NDArray[np.float32]:
         """Share of the limit in use, for a cap with one group; float32 [N]."""
         kept = times[:, self.offset : self.offset + self.cap.limit]
-        inside: NDArray[np.float32] = (kept > self.window_start(moment)[:, None]).astype(np.float32)
-        return inside.sum(axis=1) / np.float32(self.cap.limit)
+        inside = kept > self.window_start(moment)[:, None]
+        share: NDArray[np.float32] = inside.sum(axis=1, dtype=np.float32)
+        return share / np.float32(self.cap.limit)
 
     def window_start(self, moment: Moment) -> NDArray[np.int32]:
         """Contacts after this time count, seconds since the epoch, int32 [N]."""

@@ -132,8 +132,9 @@ class Events:
 
     def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Events:
         """Some of the events, in the order asked for."""
-        columns: list[Any] = [getattr(self, field.name) for field in fields(self)]
-        return Events(*(None if column is None else column[chosen] for column in columns))
+        columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        taken = {name: None if c is None else c[chosen] for name, c in columns.items()}
+        return Events(**taken)
 
 
 def _column(values: ArrayLike, dtype: type[np.generic], size: int) -> Any:

@@ -109,6 +109,7 @@ class OfferVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         self._make_world = make_world
         self._budget_left_cents = budget_left_cents
         self._horizon_s = int(days * DAY)
+        self._ended = np.zeros(num_envs, np.bool_)
         self._begin(make_world(num_envs, 0))
         self.single_observation_space = _observation_space(self._encoding, self.world.catalogue)
         self.single_action_space = gym.spaces.Discrete(len(self.world.catalogue.actions))
@@ -151,7 +152,7 @@ class OfferVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         self._user = np.zeros(self.num_envs, np.int64)
         self._opportunity = np.zeros(self.num_envs, np.int64)
         self._until = np.zeros(self.num_envs, np.int64)
-        self._ended: NDArray[np.bool_] = np.zeros(self.num_envs, np.bool_)
+        self._ended = np.zeros(self.num_envs, np.bool_)
         self._refused = np.zeros((self.num_envs, len(world.catalogue.actions)), np.uint32)
 
     def _place(self, rows: NDArray[np.int64], user_ids: NDArray[np.int64]) -> None:
