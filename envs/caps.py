@@ -29,29 +29,20 @@ class CapSlots:
     offset: int
     scenes: int
     """1, or the number of scenes when counted per scene."""
-    channels: tuple[int, ...] | None
-    """The channels it speaks of, None for all contacts together."""
-    offers: tuple[int, ...] | None
-    """The offers it speaks of, None for all contacts together."""
     channel_group: NDArray[np.int64]
     """Group of each channel, -1 where the cap does not count it, int64 [C]."""
     offer_group: NDArray[np.int64]
     """Group of each offer, -1 where the cap does not count it, int64 [O]."""
 
+    channel_groups: int
+    """Channels counted apart."""
+    offer_groups: int
+    """Offers counted apart."""
+
     @property
     def groups(self) -> int:
         """Groups within one scene."""
         return self.channel_groups * self.offer_groups
-
-    @property
-    def channel_groups(self) -> int:
-        """Channels counted apart."""
-        return int(self.channel_group.max()) + 1
-
-    @property
-    def offer_groups(self) -> int:
-        """Offers counted apart."""
-        return int(self.offer_group.max()) + 1
 
     @property
     def width(self) -> int:
@@ -108,10 +99,11 @@ class CapSlots:
 
     def used(self, times: NDArray[np.int32], moment: Moment) -> NDArray[np.float32]:
         """Share of the limit in use, for a cap with one group; float32 [N]."""
-        kept = times[:, self.offset : self.offset + self.cap.limit]
-        inside = kept > self.window_start(moment)[:, None]
-        share: NDArray[np.float32] = inside.sum(axis=1, dtype=np.float32)
-        return share / np.float32(self.cap.limit)
+        start = self.window_start(moment)
+        inside = np.zeros(len(times), np.float32)
+        for slot in range(self.offset, self.offset + self.cap.limit):
+            inside += times[:, slot] > start
+        return inside / np.float32(self.cap.limit)
 
     def window_start(self, moment: Moment) -> NDArray[np.int32]:
         """Contacts after this time count, seconds since the epoch, int32 [N]."""
@@ -129,22 +121,26 @@ def cap_slots(catalogue: Catalogue) -> tuple[CapSlots, ...]:
     for cap in catalogue.caps:
         channel = catalogue.channel_index(cap.channel) if cap.channel else None
         offer = catalogue.offer_index(cap.offer) if cap.offer else None
-        channels, channel_group = _groups(channel, "channel" in cap.per, len(catalogue.channels))
-        offers, offer_group = _groups(offer, "offer" in cap.per, len(catalogue.offers))
+        channel_group = _groups(channel, "channel" in cap.per, len(catalogue.channels))
+        offer_group = _groups(offer, "offer" in cap.per, len(catalogue.offers))
         scenes = len(catalogue.scenes) if "scene" in cap.per else 1
-        slots.append(CapSlots(cap, offset, scenes, channels, offers, channel_group, offer_group))
+        slots.append(
+            CapSlots(
+                cap,
+                offset,
+                scenes,
+                channel_group,
+                offer_group,
+                int(channel_group.max()) + 1,
+                int(offer_group.max()) + 1,
+            )
+        )
         offset += slots[-1].width
     return tuple(slots)
 
 
-def _groups(
-    only: int | None, apart: bool, size: int
-) -> tuple[tuple[int, ...] | None, NDArray[np.int64]]:
-    """The members a cap names (None: it does not look) and the group of every member [size]."""
+def _groups(only: int | None, apart: bool, size: int) -> NDArray[np.int64]:
+    """The group of every member, -1 where the cap names another; int64 [size]."""
     if only is not None:
-        group = np.full(size, -1, np.int64)
-        group[only] = 0
-        return (only,), group
-    if apart:
-        return tuple(range(size)), np.arange(size)
-    return None, np.zeros(size, np.int64)
+        return np.where(np.arange(size) == only, 0, -1)
+    return np.arange(size) if apart else np.zeros(size, np.int64)

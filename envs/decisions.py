@@ -133,7 +133,7 @@ class Events:
     def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Events:
         """Some of the events, in the order asked for."""
         columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        taken = {name: None if c is None else c[chosen] for name, c in columns.items()}
+        taken: dict[str, Any] = {n: None if c is None else c[chosen] for n, c in columns.items()}
         return Events(**taken)
 
 

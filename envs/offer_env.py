@@ -186,8 +186,7 @@ class OfferVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
             )
 
     def _allowed(self, actions: NDArray[np.int64]) -> NDArray[np.bool_]:
-        flat = np.arange(self.num_envs) * self._refused.shape[1] + actions
-        allowed: NDArray[np.bool_] = np.take(self._refused.reshape(-1), flat) == 0
+        allowed: NDArray[np.bool_] = self._refused[np.arange(self.num_envs), actions] == 0
         return allowed
 
     def _persons(self) -> dict[str, Any]:

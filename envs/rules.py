@@ -46,10 +46,9 @@ class Rules:
         self._channel_table = _channel_table(catalogue)
         self._offer_table = _offer_table(catalogue)
         self._reserve_cents = reserve_cents(catalogue)
-        offers, channels = len(catalogue.offers), len(catalogue.channels)
-        pairs = catalogue.action_offer[1:].astype(np.int64) * channels
-        self._pairs = pairs + catalogue.action_channel[1:]
-        self._whole = len(self._pairs) == offers * channels
+        self._offer = catalogue.action_offer[1:].astype(np.int64)
+        self._channel = catalogue.action_channel[1:].astype(np.int64)
+        self._cap_actions = [_counted_actions(slots, catalogue) for slots in self._caps]
         self._cool_down_s = np.int32(catalogue.cool_down_days * DAY)
 
     def refusals(
@@ -68,14 +67,17 @@ class Rules:
         Returns:
             uint32 [N, A]; bit k is set when rule ``names[k]`` refuses. Silence is never refused.
         """
-        by_channel = self._by_channel(users, moment)
-        by_offer = self._by_offer(users, moment)
-        grid = by_offer[:, :, None] | by_channel[:, None, :]  # [N, O, C]
+        by_channel = np.ascontiguousarray(self._by_channel(users, moment).T)  # [C, N]
+        by_offer = np.ascontiguousarray(self._by_offer(users, moment).T)  # [O, N]
+        columns = np.zeros((len(self._reserve_cents), len(users)), np.uint32)  # [A, N]
+        np.bitwise_or(by_offer[self._offer], by_channel[self._channel], out=columns[1:])
         for k, slots in enumerate(self._caps):
-            _refuse_by_cap(grid, slots, users, moment, np.uint32(1 << (len(FIXED) + k)))
-        refused = np.zeros((len(users), len(self._pairs) + 1), np.uint32)
-        flat = grid.reshape(len(users), -1)
-        refused[:, 1:] = flat if self._whole else flat[:, self._pairs]
+            reached = slots.reached(users.cap_times, moment)
+            if reached.any():
+                actions, groups = self._cap_actions[k]
+                bit = np.uint32(1 << (len(FIXED) + k))
+                columns[actions] |= np.where(reached.T, bit, np.uint32(0))[groups]
+        refused = columns.T
         if not np.all(np.isinf(budget_left_cents)):
             left = np.broadcast_to(budget_left_cents, len(users))
             over = self._reserve_cents > left[:, None]
@@ -115,22 +117,14 @@ class Rules:
         return refused
 
 
-def _refuse_by_cap(
-    grid: Bits, slots: CapSlots, users: UserState, moment: Moment, bit: np.uint32
-) -> None:
-    """Set the cap's bit in place where its limit is reached; grid is [N, O, C]."""
-    reached = slots.reached(users.cap_times, moment)
-    if not reached.any():
-        return
-    bits = np.where(reached, bit, np.uint32(0))
-    bits = bits.reshape(len(users), slots.channel_groups, slots.offer_groups).transpose(0, 2, 1)
-    offers = slice(None) if slots.offers is None else _span(slots.offers)
-    channels = slice(None) if slots.channels is None else _span(slots.channels)
-    grid[:, offers, channels] |= bits
-
-
-def _span(members: tuple[int, ...]) -> slice:
-    return slice(members[0], members[-1] + 1)
+def _counted_actions(
+    slots: CapSlots, catalogue: Catalogue
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The actions a cap counts, and the group of each."""
+    by_channel = slots.channel_group[catalogue.action_channel[1:]]
+    by_offer = slots.offer_group[catalogue.action_offer[1:]]
+    counted = np.flatnonzero((by_channel >= 0) & (by_offer >= 0))
+    return counted + 1, by_channel[counted] * slots.offer_groups + by_offer[counted]
 
 
 def _channel_table(catalogue: Catalogue) -> Bits:
