@@ -1,0 +1,9 @@
+"""What the whole way is worth: the demo, and how its policies are compared.
+
+Room map, each file one concept:
+
+* ``demo``: train, serve, send simulated users over HTTP, compare, leave the API up.
+* ``children``: the programs the demo starts, and how each of them is ended.
+* ``comparison``: values per user-week, paired differences and their intervals.
+* ``report``: the comparison as a table, a picture and a summary file.
+"""

@@ -1,0 +1,105 @@
+"""The comparison as a person and a program read it: a table, a picture, a summary file."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")  # pictures are written, never shown: no display is needed
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from rich.table import Table
+
+from benchmarks.comparison import Comparison, Estimate
+
+AGENT, RIVAL = "#0b6e99", "#8a8f98"
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """What the service did for the simulated users."""
+
+    requests: int
+    errors: int
+    p50_ms: float
+    p99_ms: float
+
+
+def table(comparison: Comparison, titles: dict[str, str], agent: str) -> Table:
+    """Net value and paired difference of each policy, one row each, the agent first."""
+    shown = Table(
+        title=f"Net value in cents per user-week, 95 % intervals\n"
+        f"{comparison.users} users x {comparison.weeks * 7:g} days, the same users and luck for all",
+    )
+    shown.add_column("policy")
+    shown.add_column("value", justify="right")
+    shown.add_column("agent minus it, paired", justify="right")
+    shown.add_column("lift", justify="right")
+    shown.add_column("denominator", justify="right")
+    for name, value in comparison.values.items():
+        row = [titles[name], value.shown()]
+        if name != agent:
+            lift = comparison.lifts[name]
+            percent = Estimate(*(100 * each for each in asdict(lift).values()))
+            row += [comparison.differences[name].shown(), f"{percent.shown()} %"]
+            row += [f"{value.mean:,.1f}"]
+        shown.add_row(*row, style="bold" if name == agent else None)
+    return shown
+
+
+def draw(comparison: Comparison, titles: dict[str, str], agent: str, path: Path) -> None:
+    """A picture of the values and of the paired differences, written aside, then renamed."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
+    _intervals(left, comparison.values, titles, agent)
+    left.set_title("Net value, cents per user-week")
+    _intervals(right, comparison.differences, titles, agent)
+    right.axvline(0, color="black", linewidth=0.8)
+    right.set_title("Agent minus the rival, paired")
+    figure.supxlabel(
+        f"{comparison.users} users x {comparison.weeks * 7:g} days; 95 % intervals", fontsize=9
+    )
+    aside = path.with_suffix(".aside.png")
+    figure.savefig(aside, dpi=120)
+    plt.close(figure)
+    aside.replace(path)
+
+
+def _intervals(
+    axes: Axes, estimates: dict[str, Estimate], titles: dict[str, str], agent: str
+) -> None:
+    for height, (name, each) in enumerate(reversed(estimates.items())):
+        colour = AGENT if name == agent else RIVAL
+        axes.plot([each.low, each.high], [height, height], color=colour, linewidth=3)
+        axes.plot(each.mean, height, "o", color=colour)
+        axes.annotate(
+            f"{each.mean:,.0f}", (each.mean, height), (0, 7), textcoords="offset points",
+            ha="center", fontsize=8,
+        )  # fmt: skip
+    axes.set_yticks(range(len(estimates)), [titles[name] for name in reversed(estimates)])
+    axes.set_ylim(-0.5, len(estimates) - 0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def write_summary(
+    path: Path, lineage: dict[str, str | int], http: Http, comparison: Comparison, agent: str
+) -> None:
+    """Everything the demo found, as JSON, written aside, then renamed."""
+    summary = {
+        **lineage,
+        "http": asdict(http),
+        "users": comparison.users,
+        "days": comparison.weeks * 7,
+        "value_per_user_week_cents": _plain(comparison.values),
+        **{f"{agent}_minus_{name}": asdict(each) for name, each in comparison.differences.items()},
+        # A fraction of the rule book's value, which is the denominator.
+        "lift_over_rule_book": asdict(comparison.lifts["rule_book"]),
+        "lift_denominator_cents": comparison.values["rule_book"].mean,
+    }
+    aside = path.with_suffix(".aside")
+    aside.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    aside.replace(path)
+
+
+def _plain(estimates: dict[str, Estimate]) -> dict[str, dict[str, float]]:
+    return {name: asdict(each) for name, each in estimates.items()}
