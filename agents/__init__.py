@@ -1,0 +1,19 @@
+"""Learners that solve the offer decision, and the policies they leave behind.
+
+Room map, each file one concept. What a service may load (NumPy only):
+
+* ``policy``: the bundle, a policy in a folder, and how it is refused.
+* ``q_network``: the policy of a Q-network, greedy with an exploration floor.
+* ``linear_gaussian``: the policy of linear Thompson sampling, its row by quadrature.
+* ``quadrature``: which of several Gaussians is largest.
+* ``baselines``: silence, uniform, constant, and the rule book a marketer would write.
+
+What learns and judges (RLlib, torch, the simulators):
+
+* ``columns``: the runner that collects experience as columns.
+* ``q_learning``: masked double dueling deep Q-learning.
+* ``bandits``: linear Thompson sampling with exact statistics.
+* ``train``: from a learner's name to a bundle.
+* ``evaluate``: policies against each other under the same luck.
+* ``ope``: what a log says about a policy that did not write it.
+"""

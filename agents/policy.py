@@ -1,0 +1,235 @@
+"""A policy that can be moved: the bundle, a folder that is checked before it decides anything.
+
+A bundle holds ``policy.json`` (kind, hashes, checksum, lineage, seed, figures, settings),
+``weights.safetensors`` and ``catalogue.yaml``; never a pickle, so that loading runs no code.
+NumPy only: a service loads bundles without torch, Ray or a simulator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from agents.baselines import is_baseline, make_baseline
+from agents.linear_gaussian import LinearGaussianPolicy
+from agents.q_network import QNetworkPolicy
+from envs.catalogue import Catalogue, parse_catalogue
+from envs.decisions import Policy as DecidingPolicy
+from envs.encoding import Encoding
+from envs.errors import CatalogueError, InputError
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "LinearGaussianPolicy",
+    "Manifest",
+    "Policy",
+    "QNetworkPolicy",
+    "load_bundle",
+    "load_policy",
+    "save_bundle",
+]
+
+MANIFEST, WEIGHTS, CATALOGUE = "policy.json", "weights.safetensors", "catalogue.yaml"
+KINDS = {kind.kind: kind for kind in (QNetworkPolicy, LinearGaussianPolicy)}
+
+
+class BundleError(InputError):
+    """A bundle that must not decide; the message names the folder and what differs."""
+
+
+class Policy(DecidingPolicy, Protocol):
+    """A deciding policy that can say what it is."""
+
+    kind: ClassVar[str]
+
+    def describe(self) -> str:
+        """One line for people."""
+
+
+class Manifest(BaseModel):
+    """What ``policy.json`` says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    version: Literal[1]
+    kind: str
+    catalogue_hash: str
+    encoding_hash: str
+    weights_sha256: str
+    seed: int
+    lineage: dict[str, str | int]
+    settings: dict[str, float]
+    """The policy's numbers that are no weights, such as its exploration floor."""
+    figures: dict[str, Any] = Field(default_factory=dict)
+    """What was measured of it when it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A loaded policy, the business it decides for, and what is known of it."""
+
+    policy: QNetworkPolicy | LinearGaussianPolicy
+    catalogue: Catalogue
+    manifest: Manifest
+    path: Path
+
+
+def save_bundle(
+    path: Path,
+    policy: QNetworkPolicy | LinearGaussianPolicy,
+    catalogue: Catalogue,
+    lineage: dict[str, str | int],
+    figures: dict[str, Any],
+) -> None:
+    """Write a policy as a folder, aside and then renamed; an older bundle there is replaced.
+
+    Raises:
+        BundleError: something that is no bundle is in the way.
+    """
+    path = Path(path)
+    if path.exists() and not (path / MANIFEST).is_file() and not _is_empty_folder(path):
+        raise BundleError(f"{path} exists and is no bundle: give another --out")
+    weights = save(policy.weights())
+    manifest = Manifest(
+        version=1,
+        kind=policy.kind,
+        catalogue_hash=catalogue.hash,
+        encoding_hash=Encoding(catalogue).hash,
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        seed=int(lineage["seed"]),
+        lineage=lineage,
+        settings=policy.settings(),
+        figures=figures,
+    )
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    (aside / WEIGHTS).write_bytes(weights)
+    (aside / CATALOGUE).write_text(catalogue.text, encoding="utf-8")
+    (aside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    _replace(path, aside)
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _replace(path: Path, new: Path) -> None:
+    """Put `new` in the place of `path`; a folder cannot be renamed onto a full one."""
+    if not path.exists():
+        new.rename(path)
+        return
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old)
+
+
+def load_bundle(path: Path, catalogue: Catalogue | None = None) -> Bundle:
+    """Load and check a bundle; with no catalogue given, the bundle's own.
+
+    Raises:
+        BundleError: unreadable, cut short or changed; of another catalogue or encoding; of an
+            unknown kind; with weights of a wrong shape or that are not finite.
+    """
+    path = Path(path)
+    manifest = _read_manifest(path)
+    catalogue = _read_catalogue(path) if catalogue is None else catalogue
+    encoding = Encoding(catalogue)
+    for what, has, needs in (
+        ("catalogue", manifest.catalogue_hash, catalogue.hash),
+        ("encoding", manifest.encoding_hash, encoding.hash),
+    ):
+        if has != needs:
+            raise BundleError(
+                f"{path}: made for {what} {has[:12]}, but {needs[:12]} is in use: "
+                f"train a policy for this {what}"
+            )
+    if manifest.kind not in KINDS:
+        raise BundleError(f"{path}: unknown kind {manifest.kind!r}, known are {sorted(KINDS)}")
+    weights = _read_weights(path, manifest.weights_sha256)
+    name = f"{manifest.kind}-{manifest.weights_sha256[:12]}"
+    try:
+        policy = KINDS[manifest.kind].from_weights(weights, manifest.settings, name)
+    except ValueError as error:
+        raise BundleError(f"{path}: {WEIGHTS} does not make a policy: {error}") from None
+    expected = (encoding.width, len(catalogue.actions))
+    if policy.shape != expected:
+        raise BundleError(
+            f"{path}: decides {policy.shape[1]} actions from {policy.shape[0]} features, "
+            f"but the catalogue has {expected[1]} and {expected[0]}"
+        )
+    return Bundle(policy, catalogue, manifest, path)
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        return (path / name).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: no readable {name} ({error.strerror}): not a bundle") from None
+
+
+def _read_manifest(path: Path) -> Manifest:
+    content = _read(path, MANIFEST)
+    try:
+        return Manifest.model_validate(json.loads(content))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(step) for step in first["loc"])
+        raise BundleError(f"{path}: {MANIFEST}: {field}: {first['msg']}") from None
+    except (ValueError, RecursionError):
+        raise BundleError(f"{path}: {MANIFEST} is not JSON: cut short or changed") from None
+
+
+def _read_catalogue(path: Path) -> Catalogue:
+    try:
+        text = _read(path, CATALOGUE).decode("utf-8")
+        return parse_catalogue(text, str(path / CATALOGUE))
+    except (CatalogueError, UnicodeDecodeError) as error:
+        raise BundleError(f"{path}: {CATALOGUE} is wrong: {error}") from None
+
+
+def _read_weights(path: Path, checksum: str) -> dict[str, NDArray[Any]]:
+    content = _read(path, WEIGHTS)
+    found = hashlib.sha256(content).hexdigest()
+    if found != checksum:
+        raise BundleError(
+            f"{path}: {WEIGHTS} has checksum {found[:12]}, {MANIFEST} says {checksum[:12]}: "
+            "cut short or changed"
+        )
+    try:
+        return load(content)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise BundleError(f"{path}: {WEIGHTS} is not safetensors: {error}") from None
+
+
+def load_policy(spec: str, catalogue: Catalogue) -> Policy:
+    """The policy that a command line names: a baseline, or the folder of a bundle.
+
+    Args:
+        spec: ``silence``, ``uniform``, ``rule_book``, ``constant:gift/mini_program`` or a folder.
+        catalogue: the business to decide for.
+
+    Raises:
+        InputError: neither a baseline nor a folder.
+        BundleError: a folder that is refused.
+    """
+    if is_baseline(spec):
+        return make_baseline(spec, catalogue)
+    if not Path(spec).is_dir():
+        raise InputError(
+            f"no policy {spec!r}: give the folder of a bundle, or silence, uniform, rule_book "
+            "or constant:OFFER/CHANNEL"
+        )
+    return load_bundle(Path(spec), catalogue).policy
