@@ -1,0 +1,349 @@
+"""The synthetic world: one step of every user's life, told as a numbered story."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.catalogue import Catalogue, load_catalogue
+from envs.clock import DAY, HOUR, NEVER, hour_of_week, parse_time, utc_offset_seconds
+from envs.decisions import EventKind, Events, Moment, Step
+from envs.rewards import RewardParts
+from envs.users import UserState, advance
+from simulators.baskets import Baskets
+from simulators.behaviour import Behaviour
+from simulators.contacts import Contacts
+from simulators.draws import TRAITS, Luck, Purpose, user_keys
+from simulators.hidden import Hidden, Nights
+from simulators.population import Traits, consenting, described
+from simulators.presets import Preset, find_preset
+from simulators.reports import Reports
+from simulators.scenes import GAP_MINUTES, ScenePath
+
+START: Final = "2025-01-06T00:00:00Z"
+"""A Monday."""
+BROWSED_S, CARTED_S, SETTLED_S = 120, 300, 720
+"""Seconds into a stay at which people look around, fill the basket and buy unprompted; assumed."""
+
+Rows = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """The way to the next opportunity; arrays [N]."""
+
+    scene: NDArray[np.int16]
+    then: NDArray[np.int32]
+    """When the next scene is entered; now, for those who stand still."""
+    ripening: NDArray[np.float32]
+    """Chance that the need moves on underway."""
+
+
+class SyntheticWorld:
+    """Users who live through scenes, buy, tire of contacts and leave.
+
+    Rows hold persons; a person is a function of (seed, user id, preset), whatever the row.
+    """
+
+    def __init__(
+        self,
+        num_users: int,
+        seed: int = 0,
+        preset: str | Preset = "default",
+        catalogue: Catalogue | None = None,
+        start: str = START,
+    ) -> None:
+        """Put persons 0 to ``num_users`` - 1 into the rows.
+
+        Args:
+            num_users: rows, N.
+            seed: of all luck.
+            preset: name of one, or one.
+            catalogue: the default one when left out.
+            start: ISO 8601 with zone; everybody sleeps until the morning after.
+
+        Raises:
+            InputError: preset, scene, channel or time that the world does not know.
+        """
+        self.preset = find_preset(preset) if isinstance(preset, str) else preset
+        self.catalogue = load_catalogue() if catalogue is None else catalogue
+        self.seed = seed
+        self.time_zone = self.preset.time_zone
+        self._start_s = parse_time(start)
+        self._path = ScenePath.of(self.catalogue)
+        self._behaviour = Behaviour(self.catalogue, self.preset)
+        self._baskets = Baskets(self.catalogue, self.preset.basket_spread)
+        self._nights = Nights(self.preset)
+        self._reports = Reports(self.catalogue, self._baskets)
+        costs = [channel.cost_cents for channel in self.catalogue.channels]
+        losses = [channel.opt_out_cost_cents for channel in self.catalogue.channels]
+        self._send_cents = _by_channel(costs, self.catalogue)
+        self._opt_out_cents = _by_channel(losses, self.catalogue)
+        self._make_room(num_users)
+        everybody = np.arange(num_users)
+        self.restart(everybody, everybody)
+
+    def _make_room(self, n: int) -> None:
+        self.users = UserState.empty(self.catalogue, n)
+        self.traits, self.hidden = Traits.empty(n), Hidden.empty(n)
+        self.departed = np.zeros(n, np.bool_)
+        self._keys = np.zeros(n, np.uint64)
+        self._opportunity = np.zeros(n, np.int64)
+        self._scene = np.zeros(n, np.int16)
+        self._now = np.full(n, self._start_s, np.int32)
+        self._offset = np.zeros(n, np.int32)
+        self.opening = Events.concatenate([])
+        """What the application knows of the persons of the latest restart before they act."""
+
+    def restart(self, rows: Rows, user_ids: NDArray[np.int64]) -> None:
+        """Put persons into rows, each asleep at the start and then at the first opportunity."""
+        self._keys[rows] = user_keys(self.seed, user_ids)
+        luck = Luck(self._keys.take(rows), np.full(len(rows), TRAITS))
+        traits = Traits.drawn(self.preset, luck)
+        self.traits.put(rows, traits)
+        self.hidden.restart(rows, luck.uniform(Purpose.STAGE) < 0.5)
+        self.departed[rows] = False
+        self._opportunity[rows] = 0
+        asleep = np.full(len(rows), self._path.night, np.int16)
+        start = np.full(len(rows), self._start_s, np.int32)
+        offset = utc_offset_seconds(self.time_zone, start)
+        _, scene, now = self._way(luck, traits.routine, asleep, start, offset)
+        self._scene, self._now = self._scene.copy(), self._now.copy()
+        self._scene[rows], self._now[rows] = scene, now
+        self._offset = utc_offset_seconds(self.time_zone, self._now)
+        self.users.clear(rows)
+        self.opening = self._open(rows, traits, luck)
+        advance(self.users, self.opening)
+
+    def _open(self, rows: Rows, traits: Traits, luck: Luck) -> Events:
+        """Attributes and consents, told at the start."""
+        start = np.int32(self._start_s)
+        told = described(self.catalogue, traits, luck)
+        parts = []
+        if told is not None:
+            parts.append(Events.of(rows, EventKind.DESCRIBED, start, attributes=told))
+        for channel, agreed in enumerate(consenting(self.catalogue, luck).T):
+            parts.append(Events.of(rows[agreed], EventKind.OPTED_IN, start, channel=channel))
+        return Events.concatenate(parts)
+
+    def moment(self) -> Moment:
+        """The opportunity each row stands at."""
+        return Moment(self._scene, self._now, self._offset)
+
+    def latent(self) -> dict[str, NDArray[np.generic]]:
+        """The hidden state by name, for traces and planners; arrays [N], copies."""
+        hidden = {field.name: getattr(self.hidden, field.name) for field in fields(self.hidden)}
+        columns = {"archetype": self.traits.archetype, **hidden}
+        return {name: values.copy() for name, values in columns.items()}
+
+    def uniform(self, purpose: Purpose) -> NDArray[np.float64]:
+        """The luck of every row at its present opportunity, float64 [N]."""
+        return Luck(self._keys, self._opportunity).uniform(purpose)
+
+    def step(self, actions: NDArray[np.int64], active: Flags | None = None) -> Step:
+        """Play one action for every active row and move it to its next opportunity.
+
+        Args:
+            actions: int64 [N]; the caller keeps to the rules.
+            active: rows that move, bool [N]; all when left out. The departed never move.
+        """
+        active = ~self.departed if active is None else active & ~self.departed
+        moment, luck = self.moment(), Luck(self._keys, self._opportunity)
+        # 1. Users see the contact or not, click it or not, and may settle a purchase.
+        contacts = self._contacts(moment, actions, active, luck)
+        # 2. It is settled which scene comes next, and when: contacts have no say in it.
+        journey = self._journey(moment, active, luck)
+        expected, silence = self._expectations(contacts, journey)
+        # 3. A purchase settled by the contact meets the need, open or next.
+        parts = RewardParts.zeros(len(active))
+        self._settle(moment, contacts, luck, parts)
+        # 4. Some look around in the app, the more so with a need open.
+        looks = self._look(moment, active, luck)
+        # 5. Needs ripen, and are met: here, elsewhere, or they were met before.
+        purchases = self._live_on(moment, contacts, journey, luck, parts)
+        # 6. The contact tires, and costs a channel now and then.
+        self._tire(contacts, parts)
+        # 7. Settled purchases are made when their time has come.
+        due = np.flatnonzero(active & _between(self.hidden.promised_at, journey.then))
+        kept = self._reports.kept(self.hidden, due)
+        # 8. Some leave for good; some come back to a channel they had left.
+        elapsed_days = (journey.then - moment.now) / DAY
+        self._depart(active, elapsed_days, luck)
+        returned = self._return(active, elapsed_days, journey, luck)
+        # 9. Midnights pass, and everybody enters the next scene.
+        self._nights.pass_over(self.hidden, moment.local(), journey.then + moment.utc_offset_s)
+        self._arrive(journey, active)
+        # 10. The service learns of it: the contacts first, then what the application reports.
+        answers = self._reports.answers(moment, contacts)
+        events = Events.concatenate([*answers, *looks, purchases, kept, returned])
+        advance(self.users, self._reports.contacted(moment, contacts))
+        advance(self.users, events)
+        return Step(parts, events, elapsed_days, self.departed.copy(), expected, silence)
+
+    def _contacts(
+        self, moment: Moment, actions: NDArray[np.int64], active: Flags, luck: Luck
+    ) -> Contacts:
+        rows = np.flatnonzero((actions > 0) & active)
+        chosen = actions.take(rows)
+        scene = moment.scene.take(rows)
+        chances = self._behaviour.funnel(self.traits, self.hidden, rows, scene, chosen)
+        return Contacts.played(self.preset, rows, chosen, chances, luck.take(rows))
+
+    def _way(
+        self,
+        luck: Luck,
+        routine: NDArray[np.int32],
+        scene: NDArray[np.int16],
+        now: NDArray[np.int32],
+        offset: NDArray[np.int32],
+    ) -> tuple[NDArray[np.int8], NDArray[np.int16], NDArray[np.int32]]:
+        """Hours of the stay, the next scene and when it is entered, [M] each."""
+        local = now + offset
+        hour = hour_of_week(local)
+        state = self._path.state(routine, hour, scene)
+        hours = self._path.stay(state, luck.uniform(Purpose.DWELL))
+        arrival = (hour + hours) % np.int32(168)
+        onward = self._path.state(routine, arrival, scene)
+        following = self._path.turn(onward, luck.uniform(Purpose.SCENE)).astype(np.int16)
+        into_hour = luck.uniform(Purpose.MINUTE) * ((60 - GAP_MINUTES) * 60)
+        then = now - local % np.int32(HOUR) + hours * np.int32(HOUR) + into_hour.astype(np.int32)
+        return hours, following, then
+
+    def _journey(self, moment: Moment, active: Flags, luck: Luck) -> Journey:
+        routine = self.traits.routine
+        hours, scene, then = self._way(
+            luck, routine, moment.scene, moment.now, moment.utc_offset_s
+        )
+        state = self._path.state(routine, hour_of_week(moment.local()), moment.scene)
+        exposure = self._path.exposure.take(state)
+        ripening = self._behaviour.ripening(self.traits, exposure, hours)
+        if active.all():
+            return Journey(scene, then, ripening)
+        return Journey(
+            np.where(active, scene, moment.scene),
+            np.where(active, then, moment.now),
+            np.where(active, ripening, np.float32(0)),
+        )
+
+    def _expectations(
+        self, contacts: Contacts, journey: Journey
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean net value of the step given the hidden state, with the action and with silence."""
+        hidden, traits, rows = self.hidden, self.traits, contacts.rows
+        unprompted = journey.ripening * self._behaviour.loyal(traits, hidden)
+        unprompted *= hidden.ripe & ~hidden.served
+        silence = unprompted * self._baskets.mean_margin(traits.basket_cents)
+        sale = contacts.chances.sale()
+        value = self._baskets.mean_value(traits.basket_cents.take(rows), contacts.actions)
+        leaving = contacts.chances.see * contacts.chances.opt_out
+        expected = silence.copy()
+        expected[rows] += sale * (value - silence.take(rows))
+        expected[rows] -= self._send_cents.take(contacts.actions)
+        expected[rows] -= leaving * self._opt_out_cents.take(contacts.actions)
+        return expected, silence
+
+    def _settle(
+        self, moment: Moment, contacts: Contacts, luck: Luck, parts: RewardParts
+    ) -> None:
+        """Note purchases that contacts made: valued now, made now or later."""
+        sold = np.flatnonzero(contacts.sold)
+        rows, actions = contacts.rows.take(sold), contacts.actions.take(sold)
+        price = self._price(rows, luck)
+        off = self._baskets.taken_off(price, actions)
+        parts.margin_cents[rows] = self._baskets.margin(price)
+        parts.offer_cost_cents[rows] = off + self._baskets.gift_cents.take(actions)
+        hidden = self.hidden
+        hidden.served[rows] = True
+        hidden.promised_at[rows] = moment.now.take(rows) + contacts.delay_s.take(sold)
+        hidden.promised_cents[rows] = price - off
+        hidden.promised_action[rows] = actions
+
+    def _price(self, rows: Rows, luck: Luck) -> NDArray[np.int32]:
+        draw = luck.take(rows).uniform(Purpose.BASKET)
+        return self._baskets.price(self.traits.basket_cents.take(rows), draw)
+
+    def _look(self, moment: Moment, active: Flags, luck: Luck) -> list[Events]:
+        chance = self._behaviour.browsing(self.hidden, moment.scene)
+        rows = np.flatnonzero(active & (luck.uniform(Purpose.BROWSE) < chance))
+        carting = self._behaviour.carting(self.hidden, rows)
+        carted = rows[luck.take(rows).uniform(Purpose.CART) < carting]
+        return [
+            self._reports.looked(moment, rows, EventKind.VIEWED, BROWSED_S),
+            self._reports.looked(moment, carted, EventKind.CARTED, CARTED_S),
+        ]
+
+    def _live_on(
+        self, moment: Moment, contacts: Contacts, journey: Journey, luck: Luck, parts: RewardParts
+    ) -> Events:
+        """Move needs on; a need that is over and not met before is met here by the loyal."""
+        hidden = self.hidden
+        moved = luck.uniform(Purpose.NEED) < journey.ripening
+        over = np.flatnonzero(moved & hidden.ripe)
+        fresh = over[~hidden.served.take(over)]
+        chance = self._unprompted(contacts, fresh)
+        rows = fresh[luck.take(fresh).uniform(Purpose.BUY) < chance]
+        hidden.served[over] = False
+        hidden.ripe[moved] ^= True
+        price = self._price(rows, luck)
+        parts.margin_cents[rows] = self._baskets.margin(price)
+        return self._reports.bought(moment, rows, moment.now.take(rows) + SETTLED_S, price)
+
+    def _unprompted(self, contacts: Contacts, rows: Rows) -> NDArray[np.float32]:
+        """Chance to buy with no contact's help, on the same draw that the contact failed.
+
+        Whoever would have bought anyway is among the first to take an offer; so after a click
+        that did not sell, the chance starts above the one that failed.
+        """
+        tried = np.zeros(len(self.departed), np.float32)
+        tried[contacts.rows] = np.where(contacts.clicked, contacts.chances.sell, np.float32(0))
+        tried = tried.take(rows)
+        loyal = self._behaviour.loyal(self.traits, self.hidden).take(rows)
+        return tried + (1 - tried) * loyal
+
+    def _tire(self, contacts: Contacts, parts: RewardParts) -> None:
+        rows, actions, hidden = contacts.rows, contacts.actions, self.hidden
+        weight = self._behaviour.weight.take(actions)
+        interrupts = self._behaviour.interrupts.take(actions)
+        hidden.fatigue_interrupting[rows] += weight * interrupts
+        hidden.fatigue_waiting[rows] += weight * ~interrupts
+        depth = self._behaviour.discount.take(actions) * contacts.seen
+        hidden.discount_today[rows] = np.maximum(hidden.discount_today.take(rows), depth)
+        parts.contact_cost_cents[rows] = self._send_cents.take(actions)
+        lost = np.flatnonzero(contacts.opted_out)
+        rows, actions = rows.take(lost), actions.take(lost)
+        channel = self.catalogue.action_channel.take(actions).astype(np.uint16)
+        hidden.withdrawn[rows] |= np.uint16(1) << channel
+        parts.opt_out_cost_cents[rows] = self._opt_out_cents.take(actions)
+
+    def _depart(self, active: Flags, elapsed_days: NDArray[np.float64], luck: Luck) -> None:
+        chance = self._behaviour.leaving(self.hidden, elapsed_days)
+        self.departed |= active & (luck.uniform(Purpose.LEAVE) < chance)
+
+    def _return(
+        self, active: Flags, elapsed_days: NDArray[np.float64], journey: Journey, luck: Luck
+    ) -> Events:
+        without = np.flatnonzero(active & (self.hidden.withdrawn > 0))
+        chance = self.preset.return_per_week / 7 * elapsed_days.take(without)
+        rows = without[luck.take(without).uniform(Purpose.RETURN) < chance]
+        withdrawn = self.hidden.withdrawn.take(rows)
+        self.hidden.withdrawn[rows] = 0
+        return self._reports.returned(withdrawn, rows, journey.then.take(rows) - np.int32(1))
+
+    def _arrive(self, journey: Journey, active: Flags) -> None:
+        self._scene, self._now = journey.scene, journey.then
+        self._opportunity = self._opportunity + active
+        self._offset = utc_offset_seconds(self.time_zone, self._now)
+
+
+def _between(promised: NDArray[np.int32], then: NDArray[np.int32]) -> Flags:
+    return (promised != NEVER) & (promised < then)
+
+
+def _by_channel(cents: list[int], catalogue: Catalogue) -> NDArray[np.int32]:
+    """The value of each action's channel, 0 for silence, int32 [A]."""
+    channel = catalogue.action_channel
+    return np.where(channel < 0, 0, np.asarray(cents, np.int32)[channel]).astype(np.int32)
