@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from envs.catalogue import Attribute, Catalogue
-from envs.clock import known_zone, parse_time, to_seconds
 from simulators.log_columns import Floats, LogError, Texts
 from simulators.mapping import Cell, Mapping
 
@@ -111,20 +108,11 @@ class CampaignTable:
 
     def times(self, mapping: Mapping) -> NDArray[np.int32]:
         """When each decision was taken, seconds since 2020-01-01T00:00Z, [N]."""
-        zone = mapping.time.zone
-        if zone is not None and not known_zone(zone):
-            raise LogError(f"time zone {zone!r} of the mapping does not exist")
-
-        def read(text: str) -> int:
-            if zone is None:
-                return parse_time(text)
-            moment = datetime.fromisoformat(text)
-            return to_seconds(moment.replace(tzinfo=moment.tzinfo or ZoneInfo(zone)))
-
-        if mapping.time.constant is not None:
-            return np.full(len(self), read(mapping.time.constant), np.int32)
-        column = str(mapping.time.column)
-        return self._each(self.texts(Cell(column=column)), column, read).astype(np.int32)
+        time = mapping.time
+        if time.constant is not None:
+            return np.full(len(self), time.seconds(time.constant), np.int32)
+        column = str(time.column)
+        return self._each(self.texts(Cell(column=column)), column, time.seconds).astype(np.int32)
 
     def scenes(self, mapping: Mapping, catalogue: Catalogue) -> NDArray[np.int16]:
         """Where each decision was taken, index into the scenes, [N]."""

@@ -5,14 +5,17 @@ A person writes it in YAML, so errors name file, line, field and value. docs/log
 
 from __future__ import annotations
 
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Self
+from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from envs.catalogue import Catalogue, load_catalogue
+from envs.clock import known_zone, parse_time, to_seconds
 from envs.errors import InputError
 
 
@@ -78,7 +81,22 @@ class Time(_Part):
     @model_validator(mode="after")
     def _one(self) -> Self:
         self._exactly_one("constant", "column")
+        if self.zone is not None and not known_zone(self.zone):
+            raise ValueError(f"time zone {self.zone!r} does not exist: use one like Europe/Berlin")
+        if self.constant is not None:
+            self.seconds(self.constant)
         return self
+
+    def seconds(self, text: str) -> int:
+        """Seconds since 2020-01-01T00:00Z of a time as the table writes it.
+
+        Raises:
+            ValueError: not ISO 8601, without a zone, or outside 2000 to 2050.
+        """
+        if self.zone is None:
+            return parse_time(text)
+        moment = datetime.fromisoformat(text)
+        return to_seconds(moment.replace(tzinfo=moment.tzinfo or ZoneInfo(self.zone)))
 
 
 class User(_Part):
