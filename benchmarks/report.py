@@ -11,7 +11,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from rich.table import Table
 
-from benchmarks.comparison import Comparison, Estimate
+from benchmarks.comparison import Comparison
+from simulators.value import Estimate
 
 AGENT, RIVAL = "#0b6e99", "#8a8f98"
 
@@ -26,26 +27,36 @@ class Http:
     p99_ms: float
 
 
-def table(comparison: Comparison, titles: dict[str, str], agent: str) -> Table:
+def table(comparison: Comparison, titles: dict[str, str], http: Http, agent: str) -> Table:
     """Net value and paired difference of each policy, one row each, the agent first."""
-    shown = Table(
+    rows = Table(
         title=f"Net value in cents per user-week, 95 % intervals\n"
-        f"{comparison.users} users x {comparison.weeks * 7:g} days, the same users and luck for all",
+        f"{comparison.users} users x {comparison.days:g} days, the same luck for all",
     )
-    shown.add_column("policy")
-    shown.add_column("value", justify="right")
-    shown.add_column("agent minus it, paired", justify="right")
-    shown.add_column("lift", justify="right")
-    shown.add_column("denominator", justify="right")
+    rows.caption = (
+        "Each value is the mean given the hidden state of the users: what fell by chance is in the "
+        f"summary. HTTP: {http.requests:,} requests, {http.errors} errors, "
+        f"p50 {http.p50_ms:.1f} ms, p99 {http.p99_ms:.1f} ms."
+    )
+    rows.add_column("policy")
+    rows.add_column("value", justify="right")
+    rows.add_column("agent minus it, paired", justify="right")
+    rows.add_column("lift", justify="right")
+    rows.add_column("denominator", justify="right")
     for name, value in comparison.values.items():
-        row = [titles[name], value.shown()]
+        row = [titles[name], shown(value)]
         if name != agent:
-            lift = comparison.lifts[name]
-            percent = Estimate(*(100 * each for each in asdict(lift).values()))
-            row += [comparison.differences[name].shown(), f"{percent.shown()} %"]
+            row += [shown(comparison.differences[name])]
+            row += [f"{shown(comparison.lifts[name], 100)} %"]
             row += [f"{value.mean:,.1f}"]
-        shown.add_row(*row, style="bold" if name == agent else None)
-    return shown
+        rows.add_row(*row, style="bold" if name == agent else None)
+    return rows
+
+
+def shown(estimate: Estimate, times: float = 1.0) -> str:
+    """An estimate as a person reads it: mean [low, high]."""
+    mean, low, high = (times * each for each in (estimate.mean, estimate.low, estimate.high))
+    return f"{mean:,.1f} [{low:,.1f}, {high:,.1f}]"
 
 
 def draw(comparison: Comparison, titles: dict[str, str], agent: str, path: Path) -> None:
@@ -57,7 +68,7 @@ def draw(comparison: Comparison, titles: dict[str, str], agent: str, path: Path)
     right.axvline(0, color="black", linewidth=0.8)
     right.set_title("Agent minus the rival, paired")
     figure.supxlabel(
-        f"{comparison.users} users x {comparison.weeks * 7:g} days; 95 % intervals", fontsize=9
+        f"{comparison.users} users x {comparison.days:g} days; 95 % intervals", fontsize=9
     )
     aside = path.with_suffix(".aside.png")
     figure.savefig(aside, dpi=120)
@@ -82,19 +93,32 @@ def _intervals(
 
 
 def write_summary(
-    path: Path, lineage: dict[str, str | int], http: Http, comparison: Comparison, agent: str
+    path: Path,
+    lineage: dict[str, str | int],
+    http: Http,
+    comparison: Comparison,
+    realised: Comparison,
 ) -> None:
-    """Everything the demo found, as JSON, written aside, then renamed."""
+    """Everything the demo found, as JSON, written aside, then renamed.
+
+    Args:
+        path: where to.
+        lineage: of the run.
+        http: what the service did.
+        comparison: by conditional means, the figures to compare policies by.
+        realised: the same users by what fell by chance.
+    """
     summary = {
         **lineage,
         "http": asdict(http),
         "users": comparison.users,
-        "days": comparison.weeks * 7,
+        "days": comparison.days,
         "value_per_user_week_cents": _plain(comparison.values),
-        **{f"{agent}_minus_{name}": asdict(each) for name, each in comparison.differences.items()},
+        **{f"agent_minus_{name}": each for name, each in _plain(comparison.differences).items()},
         # A fraction of the rule book's value, which is the denominator.
-        "lift_over_rule_book": asdict(comparison.lifts["rule_book"]),
+        "lift_over_rule_book": _plain(comparison.lifts)["rule_book"],
         "lift_denominator_cents": comparison.values["rule_book"].mean,
+        "realised_value_per_user_week_cents": _plain(realised.values),
     }
     aside = path.with_suffix(".aside")
     aside.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
@@ -102,4 +126,7 @@ def write_summary(
 
 
 def _plain(estimates: dict[str, Estimate]) -> dict[str, dict[str, float]]:
-    return {name: asdict(each) for name, each in estimates.items()}
+    return {
+        name: {"mean": each.mean, "low": each.low, "high": each.high}
+        for name, each in estimates.items()
+    }
