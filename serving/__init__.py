@@ -1,0 +1,21 @@
+"""The live world: it poses the decision problem of ``envs`` to real users, over HTTP.
+
+Room map, each file one concept:
+
+* ``settings``: what the surroundings say, read once at the edge.
+* ``security``: who may call, and names that do not reveal the user.
+* ``redis_server``: a real Redis of our own, where none is given.
+* ``state``: users, decisions and the journal stream in Redis, two round trips a decision.
+* ``decide``: user state and request in, decision out; no Redis and no HTTP.
+* ``bodies``: what the HTTP calls take and give.
+* ``failures``: what a caller is told when something is wrong.
+* ``offers``: the call that decides, and its safe answer.
+* ``events``: the call that tells what happened.
+* ``metrics``: what the service counts of itself.
+* ``app``: the HTTP application.
+* ``deployment``: the application in Ray Serve.
+* ``journal``: decisions and outcomes, from Redis to Parquet.
+* ``outcomes``: what came of a decision, in cents.
+* ``up``: everything started in order and stopped in order.
+* ``__main__``: the commands ``up``, ``status`` and ``journal``.
+"""

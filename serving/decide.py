@@ -1,0 +1,139 @@
+"""From user state and request to a decision: pure, for one user or many, without Redis or HTTP."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.catalogue import Catalogue
+from envs.clock import utc_offset_seconds
+from envs.decisions import EventKind, Events, Moment, Policy, draw_actions
+from envs.encoding import Encoding
+from envs.rules import Rules
+from envs.users import UserState
+
+logger = logging.getLogger(__name__)
+
+REMEMBERED: Final = 32
+"""Event keys that each user keeps against repetition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided for N users, and why."""
+
+    actions: NDArray[np.int64]
+    """[N]."""
+    propensities: NDArray[np.float64]
+    """Probability with which each action was drawn, [N]."""
+    probabilities: NDArray[np.float64]
+    """The row that it was drawn from, [N, A]."""
+    observations: NDArray[np.float32]
+    """What the policy saw, [N, D]."""
+    mask: NDArray[np.bool_]
+    """Allowed actions, [N, A]."""
+    refusals: NDArray[np.uint32]
+    """Bits of the refusing rules, [N, A]."""
+    degraded: NDArray[np.bool_]
+    """Whether silence stood in for a policy that gave no usable row, [N]."""
+
+
+class Decider:
+    """The rules, the encoding and one policy of a catalogue."""
+
+    def __init__(
+        self, catalogue: Catalogue, policy: Policy | None, budget_price: float = 0.0
+    ) -> None:
+        self.catalogue = catalogue
+        self.policy = policy
+        self.budget_price = budget_price
+        self.rules = Rules(catalogue)
+        self.encoding = Encoding(catalogue)
+
+    @property
+    def policy_name(self) -> str:
+        """What decisions call the policy."""
+        return "none" if self.policy is None else self.policy.name
+
+    def decide(
+        self,
+        users: UserState,
+        moment: Moment,
+        uniforms: NDArray[np.float64],
+        excluded: NDArray[np.uint32] | None = None,
+    ) -> Verdict:
+        """Draw one allowed action for each user.
+
+        Args:
+            users: N users, not changed.
+            moment: where and when they stand, [N].
+            uniforms: the draws, in [0, 1), [N].
+            excluded: refusals by the caller, uint32 [A] or [N, A].
+        """
+        refusals = self.rules.refusals(users, moment)
+        if excluded is not None:
+            refusals = refusals | excluded
+        mask = refusals == 0
+        observations = self.encoding.encode(users, moment, self.budget_price)
+        rows, sound = self._rows(observations, mask)
+        actions = draw_actions(rows, uniforms)
+        drawn = np.take_along_axis(rows, actions[:, None], axis=1)[:, 0]
+        propensities = drawn / rows.sum(axis=1)
+        return Verdict(actions, propensities, rows, observations, mask, refusals, ~sound)
+
+    def _rows(
+        self, observations: NDArray[np.float32], mask: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Probabilities [N, A], and which rows are the policy's own [N]; silence in the others."""
+        silence = np.zeros(mask.shape)
+        silence[:, 0] = 1.0
+        nobody = np.zeros(len(mask), np.bool_)
+        if self.policy is None:
+            return silence, nobody
+        try:
+            rows = self.policy.probabilities(observations, mask)
+        except Exception:  # whatever a model does, callers get a safe answer
+            logger.exception("policy %s failed: silence instead", self.policy_name)
+            return silence, nobody
+        if rows.shape != mask.shape:
+            return silence, nobody
+        usable = (rows >= 0).all(axis=1) & (np.abs(rows.sum(axis=1) - 1.0) < 1e-6)
+        sound: NDArray[np.bool_] = usable & ~((rows > 0) & ~mask).any(axis=1)
+        return (rows if sound.all() else np.where(sound[:, None], rows, silence)), sound
+
+    def contacts(self, moment: Moment, actions: NDArray[np.int64]) -> Events:
+        """The contacts that the decisions imply; silence implies none."""
+        rows = np.flatnonzero(actions)
+        chosen = actions[rows]
+        return Events.of(
+            row=rows,
+            kind=EventKind.CONTACTED,
+            time=moment.now[rows],
+            scene=moment.scene[rows],
+            channel=self.catalogue.action_channel[chosen],
+            offer=self.catalogue.action_offer[chosen],
+        )
+
+    def refused(self, refusals: NDArray[np.uint32]) -> dict[str, int]:
+        """How many actions each rule refused, by name, from the bits of one user [A]."""
+        counts = {
+            name: int(np.count_nonzero(refusals & np.uint32(1 << k)))
+            for k, name in enumerate(self.rules.names)
+            if np.bitwise_or.reduce(refusals) >> k & 1
+        }
+        return counts
+
+
+def stand(scene: int, now: int, time_zone: str) -> Moment:
+    """The moment of one user."""
+    nows = np.asarray([now], np.int32)
+    return Moment(np.asarray([scene], np.int16), nows, utc_offset_seconds(time_zone, nows))
+
+
+def described(row: int, time: int, values: NDArray[np.float32]) -> Events:
+    """The event that a caller told attributes of a user, float32 [J], NaN where not told."""
+    return Events.of(row=row, kind=EventKind.DESCRIBED, time=time, attributes=values[None, :])

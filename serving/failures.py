@@ -1,0 +1,105 @@
+"""What a caller is told when something is wrong: one shape, a code for machines, a remedy."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+
+logger = logging.getLogger(__name__)
+
+LONGEST_SHOWN = 80
+
+
+class Failure(Exception):
+    """A call that cannot be answered as asked."""
+
+    def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.field = status, code, message, field
+
+
+class FailureDetail(BaseModel):
+    """What went wrong."""
+
+    code: str
+    """For machines; stays the same when the message is reworded."""
+    message: str
+    """For people; names what was received and the remedy."""
+    field: str | None
+    """The field it is about, such as ``events.3.time``."""
+
+
+class FailureBody(BaseModel):
+    """The body of every answer from 400 on."""
+
+    error: FailureDetail
+
+
+def failed(failure: Failure) -> Response:
+    """The answer that tells the failure."""
+    content = {"error": {"code": failure.code, "message": failure.message, "field": failure.field}}
+    headers = {"WWW-Authenticate": "Bearer"} if failure.status == 401 else None
+    return Response(json.dumps(content), failure.status, headers, "application/json")
+
+
+def misfit(error: ValidationError) -> Failure:
+    """What a body has wrong, from the first thing that is."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        return Failure(400, "malformed_json", f"the body is not JSON: {first['msg']}")
+    return _wrong_field(first["type"], first["loc"], first["msg"], first.get("input"))
+
+
+def _wrong_field(kind: str, place: Sequence[int | str], message: str, value: Any) -> Failure:
+    field = ".".join(str(step) for step in place) or None
+    if kind == "extra_forbidden":
+        return Failure(422, "unknown_field", f"there is no field {field!r}: leave it out", field)
+    if kind == "missing":
+        return Failure(422, "missing_field", f"{field} is required", field)
+    shown = shortened(value)
+    return Failure(422, "invalid_value", f"{field or 'the body'}: {message}, got {shown}", field)
+
+
+def shortened(value: object) -> str:
+    """The value as a message may show it: never long, never with odd characters."""
+    text = ascii(value) if isinstance(value, str | int | float | bool | None) else _kind(value)
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
+
+
+def _kind(value: object) -> str:
+    return "a list" if isinstance(value, list) else "an object"
+
+
+def handle_failures(app: FastAPI) -> None:
+    """Let the application tell every failure in the one shape."""
+
+    async def on_failure(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Failure), "registered for failures only"
+        return failed(error)
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException), "registered for HTTP errors only"
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+        where = f"{request.method} {request.url.path}"
+        return failed(Failure(error.status_code, code, f"{error.detail}: {shortened(where)}"))
+
+    async def on_misfit(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError), "registered for misfits only"
+        first = error.errors()[0]
+        return failed(_wrong_field(first["type"], first["loc"], first["msg"], first.get("input")))
+
+    async def on_surprise(request: Request, error: Exception) -> Response:
+        logger.error("unexpected error at %s", request.url.path, exc_info=error)
+        return failed(Failure(500, "internal_error", "unexpected error, kept in the log"))
+
+    app.add_exception_handler(Failure, on_failure)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_misfit)
+    app.add_exception_handler(Exception, on_surprise)

@@ -1,0 +1,121 @@
+"""Who may call, and names that do not reveal the user."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from dataclasses import dataclass
+from enum import IntEnum
+from hashlib import blake2b
+from typing import Final
+
+from envs.errors import InputError
+
+BUCKETS: Final = 64
+"""Hash-tag buckets; all keys of a user and the journal stream of the bucket lie together, so that
+one script may touch them on a Redis Cluster too. Never changed once users are kept."""
+
+
+class Role(IntEnum):
+    """What a key may do; each role may also do what the ones before it may."""
+
+    APP = 1
+    """Ask for offers, tell events, look at a decision."""
+    ANALYST = 2
+    """Also read the metrics."""
+    ADMIN = 3
+    """Also change what serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The API keys that are known. None: everybody may call, from this machine only."""
+
+    entries: tuple[tuple[Role, bytes], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Keys:
+        """Keys from ``role:key,role:key``.
+
+        Raises:
+            InputError: an unknown role, or a key that is too short to be one.
+        """
+        entries = []
+        for number, part in enumerate(filter(None, map(str.strip, text.split(","))), start=1):
+            role, _, key = part.partition(":")
+            if role.upper() not in Role.__members__ or len(key.encode()) < 8:
+                raise InputError(
+                    f"SCENELIFT_API_KEYS: entry {number} is not role:key with a role of "
+                    "app, analyst, admin and a key of 8 characters or more"
+                )
+            entries.append((Role[role.upper()], key.encode()))
+        return cls(tuple(entries))
+
+    def role_of(self, presented: str) -> Role | None:
+        """The strongest role of the key that a caller shows, None when it is no key of ours."""
+        best = None
+        for role, key in self.entries:  # no early end: the time says nothing about the keys
+            if hmac.compare_digest(key, presented.encode()):
+                best = max(role, best or role)
+        return best
+
+
+def require_loopback(host: str, keys: Keys) -> None:
+    """Refuse to be reachable from elsewhere as long as anybody could call.
+
+    Raises:
+        InputError: no keys and a host that is not this machine.
+    """
+    if not keys.entries and not is_loopback(host):
+        raise InputError(
+            f"--host {host} is reachable from elsewhere, but no API keys are configured: "
+            "set SCENELIFT_API_KEYS=role:key,... or listen on 127.0.0.1"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is reachable from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Stands for users, requests and events by keyed hashes: an id is never stored."""
+
+    secret: bytes
+
+    def _hash(self, purpose: bytes, text: str, size: int) -> bytes:
+        # Lone surrogates are valid in JSON but not in UTF-8; they may pass, they are only hashed.
+        data = text.encode("utf-8", "surrogatepass")
+        return blake2b(data, key=self.secret, person=purpose, digest_size=size).digest()
+
+    def user(self, user_id: str) -> str:
+        """32 hexadecimal digits that stand for the user."""
+        return self._hash(b"user", user_id, 16).hex()
+
+    def decision(self, user: str, request_id: str) -> str:
+        """Id of the decision that answers this request of this user: the same each time."""
+        return f"{user}-{self._hash(b'decision', f'{user} {request_id}', 10).hex()}"
+
+    def event_key(self, user: str, event_id: str) -> int:
+        """Number, never 0, by which a repeated event is recognised."""
+        return int.from_bytes(self._hash(b"event", f"{user} {event_id}", 8)) or 1
+
+    def uniform(self, decision_id: str) -> float:
+        """The draw in [0, 1) of a decision: fixed by the request, not to be guessed by callers."""
+        return (int.from_bytes(self._hash(b"draw", decision_id, 8)) >> 11) * 2.0**-53
+
+
+def user_of(decision_id: str) -> str:
+    """The hashed user that a decision id carries."""
+    return decision_id.partition("-")[0]
+
+
+def bucket_of(user: str) -> int:
+    """Bucket of a hashed user, 0 to ``BUCKETS - 1``."""
+    return int(user[:4], 16) % BUCKETS

@@ -1,0 +1,133 @@
+"""One business served: its users in Redis, its policy, and the calls that touch them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+import numpy as np
+from redis.exceptions import RedisError
+
+from envs.catalogue import Catalogue
+from envs.clock import to_datetime
+from envs.decisions import Policy
+from serving.bodies import DecisionAnswer, LinkedEvent, OfferAnswer, Why
+from serving.decide import Decider
+from serving.events import Happenings
+from serving.failures import Failure
+from serving.metrics import Metrics
+from serving.offers import Offers
+from serving.security import Keys
+from serving.settings import Settings
+from serving.state import Store
+
+DECISION_ID: Final = re.compile(r"[0-9a-f]{32}-[0-9a-f]{20}")
+
+
+class Service:
+    """Everything behind the HTTP calls, for one catalogue."""
+
+    def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
+        self.catalogue = catalogue
+        self.settings = settings
+        self.keys = Keys.parse(settings.api_keys)
+        self.metrics = Metrics(settings.metrics_dir)
+        self.store = Store(catalogue, settings)
+        self.offers = Offers(catalogue, settings, self.store, self.metrics)
+        self.happenings = Happenings(catalogue, settings, self.store, self.metrics)
+        self.refused_policy: str | None = None
+        """Why the policy that was last asked for does not serve."""
+
+    def serve_policy(self, policy: Policy) -> None:
+        """Let another policy decide from now on."""
+        self.offers.decider = Decider(self.catalogue, policy)
+        self.refused_policy = None
+
+    async def status(self) -> dict[str, str | bool | None]:
+        """What serves, once decisions are possible.
+
+        Raises:
+            Failure: 503 while they are not.
+        """
+        decider = self.offers.decider
+        if decider.policy is None:
+            raise Failure(503, "not_ready", f"no policy serves: {self.refused_policy}")
+        if not await self.store.answers():
+            raise Failure(503, "not_ready", "Redis does not answer")
+        return {
+            "ready": True,
+            "policy": decider.policy_name,
+            "catalogue": self.catalogue.name,
+            "catalogue_hash": self.catalogue.hash,
+            "refused_policy": self.refused_policy,
+        }
+
+    async def metrics_text(self) -> bytes:
+        """The metrics of this service."""
+        try:
+            lag = await self.store.journal_lag()
+        except (RedisError, OSError):
+            lag = None
+        return self.metrics.text(lag, lag is not None and self.offers.decider.policy is not None)
+
+    async def explain(self, decision_id: str) -> DecisionAnswer:
+        """A decision, why it was taken, and what came of it.
+
+        Raises:
+            Failure: 404 for an id that is not known, 503 when Redis does not answer.
+        """
+        if not DECISION_ID.fullmatch(decision_id):
+            raise _unknown()
+        try:
+            fields = await self.store.decision(decision_id)
+        except (RedisError, OSError):
+            raise Failure(503, "not_ready", "Redis does not answer: ask again") from None
+        if fields is None or "answer" not in fields:
+            raise _unknown()
+        linked = (value for name, value in fields.items() if name.startswith("event:"))
+        events = sorted((json.loads(text) for text in linked), key=_time)
+        return DecisionAnswer(
+            decision=OfferAnswer.model_validate_json(fields["answer"]),
+            scene=self.catalogue.scenes[int(fields["scene"])].name,
+            time=_iso(int(fields["time"])),
+            time_zone=fields["zone"].decode(),
+            why=self._why(fields),
+            events=[LinkedEvent(**event | {"time": _iso(event["time"])}) for event in events],
+        )
+
+    def _why(self, fields: dict[str, bytes]) -> Why:
+        actions, decider = self.catalogue.actions, self.offers.decider
+        refusals = np.frombuffer(fields["refusals"], np.uint32).tolist()
+        chances = np.frombuffer(fields["probabilities"], np.float64).tolist()
+        seen = np.frombuffer(fields["observation"], np.float32).tolist()
+        return Why(
+            refusals={
+                action.name: list(decider.rules.explain(bits))
+                for action, bits in zip(actions, refusals, strict=True)
+                if bits
+            },
+            probabilities={
+                action.name: chance
+                for action, chance in zip(actions, chances, strict=True)
+                if chance > 0
+            },
+            observation={
+                name: value
+                for name, value in zip(decider.encoding.names, seen, strict=True)
+                if value
+            },
+        )
+
+
+def _unknown() -> Failure:
+    message = "no such decision: it was never taken, was degraded, or is no longer kept"
+    return Failure(404, "unknown_decision", message, "decision_id")
+
+
+def _time(event: dict[str, Any]) -> int:
+    return int(event["time"])
+
+
+def _iso(seconds: int) -> str:
+    return f"{to_datetime(seconds):%Y-%m-%dT%H:%M:%SZ}"
