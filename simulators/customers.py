@@ -1,0 +1,70 @@
+"""The customers of a log as clients of a service: each asks once, as in their first decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.answers import Answer, Service, told_attributes, told_time
+from simulators.logged import Log
+from simulators.served import Served
+
+
+async def send_customers(
+    log: Log, service: Service, label: str, progress: Callable[[], None]
+) -> Served:
+    """Ask the service once for every user of a log, with what the log knew of them.
+
+    Only the first decision of a user is asked for: what was served to them would change the later
+    ones, and the log cannot tell how.
+
+    Args:
+        log: whose users, scenes, times and attributes.
+        service: decides.
+        label: starts the user ids that the service hears.
+        progress: called after each customer.
+
+    Returns:
+        The served decisions, under the user ids of the log; those that failed are left out.
+    """
+    rows = first_decisions(log)
+
+    async def ask(row: int) -> Answer | None:
+        answer = await service.decide(request_of(log, row, label))
+        progress()
+        return answer
+
+    answers = await service.each(ask, rows.tolist())
+    pairs = [(row, answer) for row, answer in zip(rows, answers, strict=True) if answer is not None]
+    asked = np.asarray([row for row, _ in pairs], np.int64)
+    given = [answer for _, answer in pairs]
+    return Served(
+        user_ids=log.user_ids[asked],
+        times=log.times[asked],
+        actions=np.asarray([answer.action for answer in given], object),
+        propensities=np.asarray([answer.propensity for answer in given], np.float64),
+        decision_ids=np.asarray([answer.decision_id for answer in given], object),
+        policies=np.asarray([answer.policy for answer in given], object),
+        degraded=np.asarray([answer.degraded for answer in given], bool),
+    )
+
+
+def first_decisions(log: Log) -> NDArray[np.int64]:
+    """The row of each user's earliest decision, in the order of the log."""
+    order = np.argsort(log.times, kind="stable")
+    _, first = np.unique(log.user_ids[order].astype(str), return_index=True)
+    return np.sort(order[first])
+
+
+def request_of(log: Log, row: int, label: str) -> dict[str, Any]:
+    """What an application would have asked for this decision."""
+    return {
+        "request_id": str(log.decision_ids[row]),
+        "user_id": f"{label}-{log.user_ids[row]}",
+        "scene": log.catalogue.scenes[log.scenes[row]].name,
+        "now": told_time(int(log.times[row])),
+        "attributes": told_attributes(log.catalogue, log.attributes[row]),
+    }
