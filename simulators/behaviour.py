@@ -176,9 +176,7 @@ class Behaviour:
         nuisance = self.nuisance.take(actions) * self.scene_nuisance.take(scene)
         return traits.temper.take(rows) * nuisance
 
-    def ripening(
-        self, traits: Traits, exposure: Floats, hours: NDArray[np.int8]
-    ) -> Floats:
+    def ripening(self, traits: Traits, exposure: Floats, hours: NDArray[np.int8]) -> Floats:
         """Chance that the need moves on within the hours of a stay, float32 [N].
 
         A need takes two moves, ripe and over, hence the factor 2; ``exposure`` is the share of a

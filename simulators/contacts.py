@@ -37,6 +37,13 @@ class Contacts:
     opted_out: Flags
 
     @classmethod
+    def none(cls) -> Contacts:
+        """Nobody was contacted."""
+        nobody, never, no = np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.bool_)
+        chances = Chances(*(np.zeros(0, np.float32) for _ in range(5)))
+        return cls(nobody, nobody, chances, no, no, no, never, no, no, no)
+
+    @classmethod
     def played(
         cls,
         preset: Preset,

@@ -89,9 +89,7 @@ class Nights:
         learnt = np.where(nights > 0, (1 - preset.reference_kept) * np.roll(kept, 1), 0.0)
         self._learnt = learnt.astype(np.float32)
 
-    def pass_over(
-        self, hidden: Hidden, local: NDArray[np.int32], later: NDArray[np.int32]
-    ) -> None:
+    def pass_over(self, hidden: Hidden, local: NDArray[np.int32], later: NDArray[np.int32]) -> None:
         """Let the midnights between two local times pass, in place; the times are int32 [N]."""
         nights = later // np.int32(DAY) - local // np.int32(DAY)
         slept = np.flatnonzero(nights > 0)

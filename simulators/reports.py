@@ -64,9 +64,7 @@ class Reports:
         self, moment: Moment, rows: Rows, times: NDArray[np.int32], cents: NDArray[np.int32]
     ) -> Events:
         """Purchases that no contact made."""
-        return Events.of(
-            rows, EventKind.BOUGHT, times, moment.scene.take(rows), amount_cents=cents
-        )
+        return Events.of(rows, EventKind.BOUGHT, times, moment.scene.take(rows), amount_cents=cents)
 
     def kept(self, hidden: Hidden, due: Rows) -> Events:
         """Purchases that contacts made, now that their time has come; forgotten, in place."""
@@ -89,12 +87,12 @@ class Reports:
         times = moment.now.take(rows) + np.int32(delay)
         return Events.of(rows, kind, times, moment.scene.take(rows))
 
-    def returned(self, withdrawn: NDArray[np.uint16], rows: Rows, time: NDArray[np.int32]) -> Events:
+    def returned(
+        self, withdrawn: NDArray[np.uint16], rows: Rows, time: NDArray[np.int32]
+    ) -> Events:
         """Users opted in again to the channels they had left; the arrays are [M]."""
         parts = []
         for channel in range(int(self._channel.max()) + 1):
             left = np.flatnonzero(withdrawn >> np.uint16(channel) & 1)
-            parts.append(
-                Events.of(rows[left], EventKind.OPTED_IN, time[left], channel=channel)
-            )
+            parts.append(Events.of(rows[left], EventKind.OPTED_IN, time[left], channel=channel))
         return Events.concatenate(parts)

@@ -14,7 +14,7 @@ from envs.decisions import EventKind, Events, Moment, Step
 from envs.rewards import RewardParts
 from envs.users import UserState, advance
 from simulators.baskets import Baskets
-from simulators.behaviour import Behaviour
+from simulators.behaviour import Behaviour, Chances
 from simulators.contacts import Contacts
 from simulators.draws import TRAITS, Luck, Purpose, user_keys
 from simulators.hidden import Hidden, Nights
@@ -73,7 +73,7 @@ class SyntheticWorld:
         self.catalogue = load_catalogue() if catalogue is None else catalogue
         self.seed = seed
         self.time_zone = self.preset.time_zone
-        self._start_s = parse_time(start)
+        self.start, self.start_s = start, parse_time(start)
         self._path = ScenePath.of(self.catalogue)
         self._behaviour = Behaviour(self.catalogue, self.preset)
         self._baskets = Baskets(self.catalogue, self.preset.basket_spread)
@@ -94,10 +94,9 @@ class SyntheticWorld:
         self._keys = np.zeros(n, np.uint64)
         self._opportunity = np.zeros(n, np.int64)
         self._scene = np.zeros(n, np.int16)
-        self._now = np.full(n, self._start_s, np.int32)
+        self._now = np.full(n, self.start_s, np.int32)
         self._offset = np.zeros(n, np.int32)
-        self.opening = Events.concatenate([])
-        """What the application knows of the persons of the latest restart before they act."""
+        self._introduction = Events.concatenate([])
 
     def restart(self, rows: Rows, user_ids: NDArray[np.int64]) -> None:
         """Put persons into rows, each asleep at the start and then at the first opportunity."""
@@ -109,26 +108,39 @@ class SyntheticWorld:
         self.departed[rows] = False
         self._opportunity[rows] = 0
         asleep = np.full(len(rows), self._path.night, np.int16)
-        start = np.full(len(rows), self._start_s, np.int32)
+        start = np.full(len(rows), self.start_s, np.int32)
         offset = utc_offset_seconds(self.time_zone, start)
         _, scene, now = self._way(luck, traits.routine, asleep, start, offset)
         self._scene, self._now = self._scene.copy(), self._now.copy()
         self._scene[rows], self._now[rows] = scene, now
         self._offset = utc_offset_seconds(self.time_zone, self._now)
         self.users.clear(rows)
-        self.opening = self._open(rows, traits, luck)
-        advance(self.users, self.opening)
+        self._introduction = self._introduced(rows, traits, luck)
+        advance(self.users, self._introduction)
 
-    def _open(self, rows: Rows, traits: Traits, luck: Luck) -> Events:
-        """Attributes and consents, told at the start."""
-        start = np.int32(self._start_s)
+    def _introduced(self, rows: Rows, traits: Traits, luck: Luck) -> Events:
+        start, keys = np.int32(self.start_s), self._keys.take(rows) | np.uint64(1)
         told = described(self.catalogue, traits, luck)
         parts = []
         if told is not None:
-            parts.append(Events.of(rows, EventKind.DESCRIBED, start, attributes=told))
+            parts.append(Events.of(rows, EventKind.DESCRIBED, start, key=keys, attributes=told))
         for channel, agreed in enumerate(consenting(self.catalogue, luck).T):
-            parts.append(Events.of(rows[agreed], EventKind.OPTED_IN, start, channel=channel))
+            own = keys[agreed] ^ np.uint64(2 * channel + 2)
+            parts.append(
+                Events.of(rows[agreed], EventKind.OPTED_IN, start, channel=channel, key=own)
+            )
         return Events.concatenate(parts)
+
+    def introduction(self) -> Events:
+        """What the application tells of the persons of the latest restart before they act.
+
+        Attributes and consents; ``users`` has them already, a service has to be told.
+        """
+        return self._introduction
+
+    def time_zones(self) -> list[str]:
+        """IANA name of each row's time zone, [N]."""
+        return [self.time_zone] * len(self.departed)
 
     def moment(self) -> Moment:
         """The opportunity each row stands at."""
@@ -215,9 +227,7 @@ class SyntheticWorld:
 
     def _journey(self, moment: Moment, active: Flags, luck: Luck) -> Journey:
         routine = self.traits.routine
-        hours, scene, then = self._way(
-            luck, routine, moment.scene, moment.now, moment.utc_offset_s
-        )
+        hours, scene, then = self._way(luck, routine, moment.scene, moment.now, moment.utc_offset_s)
         state = self._path.state(routine, hour_of_week(moment.local()), moment.scene)
         exposure = self._path.exposure.take(state)
         ripening = self._behaviour.ripening(self.traits, exposure, hours)
@@ -233,22 +243,47 @@ class SyntheticWorld:
         self, contacts: Contacts, journey: Journey
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean net value of the step given the hidden state, with the action and with silence."""
-        hidden, traits, rows = self.hidden, self.traits, contacts.rows
-        unprompted = journey.ripening * self._behaviour.loyal(traits, hidden)
-        unprompted *= hidden.ripe & ~hidden.served
-        silence = unprompted * self._baskets.mean_margin(traits.basket_cents)
-        sale = contacts.chances.sale()
-        value = self._baskets.mean_value(traits.basket_cents.take(rows), contacts.actions)
-        leaving = contacts.chances.see * contacts.chances.opt_out
+        unprompted = self._behaviour.loyal(self.traits, self.hidden) * journey.ripening
+        unprompted *= self.hidden.ripe & ~self.hidden.served
+        silence = unprompted * self._baskets.mean_margin(self.traits.basket_cents)
+        rows, chances, actions = contacts.rows, contacts.chances, contacts.actions
         expected = silence.copy()
-        expected[rows] += sale * (value - silence.take(rows))
-        expected[rows] -= self._send_cents.take(contacts.actions)
-        expected[rows] -= leaving * self._opt_out_cents.take(contacts.actions)
+        expected[rows] += self._gain(rows, actions, chances, silence.take(rows))
         return expected, silence
 
-    def _settle(
-        self, moment: Moment, contacts: Contacts, luck: Luck, parts: RewardParts
-    ) -> None:
+    def _gain(
+        self,
+        rows: Rows,
+        actions: NDArray[np.int64],
+        chances: Chances,
+        silence: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """What contacts add to the mean net value of the step, float64 [M]."""
+        value = self._baskets.mean_value(self.traits.basket_cents.take(rows), actions)
+        gain = chances.sale() * (value - silence)
+        gain -= self._send_cents.take(actions)
+        gain -= chances.see * chances.opt_out * self._opt_out_cents.take(actions)
+        return gain
+
+    def action_values(self) -> NDArray[np.float64]:
+        """Mean net value of this step beyond silence for every action, float64 [N, A].
+
+        It knows the hidden state and looks one step ahead only: a yardstick, not a policy.
+        """
+        n, size = len(self.departed), len(self.catalogue.actions)
+        rows = np.repeat(np.arange(n), size - 1)
+        actions = np.tile(np.arange(1, size), n)
+        moment = self.moment()
+        chances = self._behaviour.funnel(
+            self.traits, self.hidden, rows, moment.scene.take(rows), actions
+        )
+        everybody = np.ones(n, np.bool_)
+        luck = Luck(self._keys, self._opportunity)
+        _, silence = self._expectations(Contacts.none(), self._journey(moment, everybody, luck))
+        gains = self._gain(rows, actions, chances, silence.take(rows))
+        return np.hstack([np.zeros((n, 1)), gains.reshape(n, size - 1)])
+
+    def _settle(self, moment: Moment, contacts: Contacts, luck: Luck, parts: RewardParts) -> None:
         """Note purchases that contacts made: valued now, made now or later."""
         sold = np.flatnonzero(contacts.sold)
         rows, actions = contacts.rows.take(sold), contacts.actions.take(sold)

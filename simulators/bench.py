@@ -1,0 +1,114 @@
+"""How fast the world is: user-steps a second of one core through the registered environment."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from dataclasses import asdict, dataclass
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from envs.errors import InputError
+from envs.lineage import lineage
+from simulators.draws import Luck, Purpose, user_keys
+
+ENVIRONMENT = "simulators:SceneLift-v0"
+
+
+@dataclass(frozen=True, slots=True)
+class BenchConfig:
+    """Measure user-steps a second of one core with random allowed actions.
+
+    A user-step is one decision: the action drawn, the world's step, the user state advanced, the
+    next observation, its mask and the reward, in ``OfferVectorEnv``.
+    """
+
+    users: int = 8192
+    """Users side by side."""
+    steps: int = 60
+    """Steps of a repeat."""
+    repeats: int = 7
+    """Repeats; the median counts."""
+    seed: int = 0
+    """Of the world and of the actions."""
+    preset: str = "default"
+    """Of the world."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """User-steps a second: the median of some repeats and their extremes."""
+
+    median: float
+    lowest: float
+    highest: float
+    repeats: int
+    users: int
+
+
+class RandomAllowed:
+    """Draws an allowed action at random, equally likely, by the luck of (seed, row, tick)."""
+
+    def __init__(self, seed: int, rows: int) -> None:
+        self._keys = user_keys(seed, np.arange(rows))
+        self._tick = 0
+
+    def actions(self, mask: NDArray[np.int8]) -> NDArray[np.int64]:
+        """One allowed action a row, int64 [N]; mask is [N, A]."""
+        self._tick += 1
+        draw = Luck(self._keys, np.full(len(mask), self._tick)).uniform(Purpose.ACTION)
+        columns = np.ascontiguousarray(mask.T)  # [A, N]: long runs are fast
+        counts = columns.sum(axis=0, dtype=np.int8)
+        left = (draw * counts).astype(np.int8)  # how many allowed ones to pass over
+        actions = np.zeros(len(mask), np.int64)
+        passed = np.zeros(len(mask), np.int8)
+        for column in columns:
+            passed += column
+            actions += passed <= left
+        return actions
+
+
+def measure(config: BenchConfig) -> Speed:
+    """Measure the environment; the first repeat warms up and does not count.
+
+    Raises:
+        InputError: users, steps or repeats are below 1.
+    """
+    if min(config.users, config.steps, config.repeats) < 1:
+        raise InputError("users, steps and repeats have to be 1 or more")
+    env = gymnasium.make_vec(
+        ENVIRONMENT,
+        num_envs=config.users,
+        vectorization_mode="vector_entry_point",
+        preset=config.preset,
+    )
+    chooser = RandomAllowed(config.seed, config.users)
+    observation, _ = env.reset(seed=config.seed)
+    rates = []
+    for _ in range(config.repeats + 1):
+        started = time.perf_counter()
+        for _ in range(config.steps):
+            actions = chooser.actions(observation["action_mask"])
+            observation, *_ = env.step(actions)
+        rates.append(config.users * config.steps / (time.perf_counter() - started))
+    env.close()
+    counted = rates[1:]
+    return Speed(
+        statistics.median(counted), min(counted), max(counted), config.repeats, config.users
+    )
+
+
+def run_bench(config: BenchConfig) -> None:
+    """The command: measure and print."""
+    speed = measure(config)
+    if config.json:
+        print(json.dumps({**asdict(speed), "lineage": lineage(config.seed)}))
+        return
+    text = f"{speed.median:,.0f} user-steps/s ({speed.lowest:,.0f} to {speed.highest:,.0f})"
+    Console().print(f"{text}, {speed.users} users, one core", highlight=False)
