@@ -8,6 +8,7 @@ and an event with a remembered key counts once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -79,6 +80,7 @@ class Layout:
     typical_basket_cents: int
 
     @classmethod
+    @lru_cache(maxsize=16)  # asked for twice a decision
     def of(cls, catalogue: Catalogue) -> Layout:
         """The layout of a catalogue."""
         rates = [-np.log(2.0) / (days * DAY) for days in _half_lives(catalogue)]
