@@ -39,6 +39,9 @@ class World(Protocol):
         """Play the actions, let users know of it, move active rows to their next opportunity."""
 
 
+HIGHEST = 1e6
+"""No feature comes near it: they are rhythms, flags, shares and square roots of counts."""
+
 WorldFactory = Callable[[int, int], World]
 """(number of rows, seed) -> world."""
 
@@ -136,14 +139,14 @@ class OfferVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         self._check(allowed)
         allowed = np.where(self._allowed(allowed) & active, allowed, 0)
         played = self.world.step(allowed, active)
-        info = self._information(played, active)
         reward = np.where(active, played.parts.reward(self.budget_price), 0.0)
         self._opportunity += active
         terminated = played.departed & active
         self._next_persons()
         truncated = active & ~terminated & (self.world.moment().now >= self._until)
         self._ended = terminated | truncated
-        return self._observe(), reward, terminated, truncated, info
+        information = self._information(played, active) | self._persons()
+        return self._observe(), reward, terminated, truncated, information
 
     def _begin(self, world: World) -> None:
         self.world = world
@@ -207,7 +210,7 @@ class OfferVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         }
         if not active.all():
             columns = {name: np.where(active, values, 0) for name, values in columns.items()}
-        return {**columns, **self._persons()}
+        return columns
 
 
 class OfferEnv(gym.Env[Observation, Any]):
@@ -246,7 +249,7 @@ def _first(columns: dict[str, Any]) -> dict[str, Any]:
 def _observation_space(encoding: Encoding, catalogue: Catalogue) -> gym.spaces.Dict:
     return gym.spaces.Dict(
         {
-            "observations": gym.spaces.Box(-np.inf, np.inf, (encoding.width,), np.float32),
+            "observations": gym.spaces.Box(-1.0, HIGHEST, (encoding.width,), np.float32),
             "action_mask": gym.spaces.Box(0, 1, (len(catalogue.actions),), np.int8),
         }
     )
