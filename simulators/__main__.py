@@ -76,7 +76,7 @@ def _among_all(given: list[str]) -> tuple[str, Any]:
     """Without a known command: tyro explains them all, or says what is wrong."""
     kinds = {name: _config(name) for name in COMMANDS}
     parts = [Annotated[kind, tyro.conf.subcommand(name)] for name, kind in kinds.items()]
-    union = functools.reduce(operator.or_, parts)
+    union: Any = functools.reduce(operator.or_, parts)
     config: Any = tyro.cli(union, args=given, prog=PROGRAM, description=DESCRIPTION)
     return next(name for name, kind in kinds.items() if isinstance(config, kind)), config
 

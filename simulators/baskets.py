@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,19 +35,19 @@ class Baskets:
     def price(self, mean_cents: NDArray[np.float32], draw: NDArray[np.float64]) -> Cents:
         """List price of baskets, whole cents, int32 [M]."""
         size = self._sizes.take((draw * QUANTILES).astype(np.int64))
-        return np.rint(size * mean_cents).astype(np.int32)
+        return _whole(size * mean_cents)
 
     def margin(self, price: Cents) -> Cents:
         """What baskets earn before any discount, int32 [M]."""
-        return np.rint(price * self._margin).astype(np.int32)
+        return _whole(price * self._margin)
 
     def taken_off(self, price: Cents, actions: NDArray[np.int64]) -> Cents:
         """The discount on baskets, in cents, int32 [M]."""
-        return np.rint(price * self.discount.take(actions)).astype(np.int32)
+        return _whole(price * self.discount.take(actions))
 
     def mean_margin(self, mean_cents: NDArray[np.float32]) -> NDArray[np.float64]:
         """What users' baskets earn on average before any discount, float64 [M]."""
-        return mean_cents * self._margin
+        return mean_cents.astype(np.float64) * self._margin
 
     def mean_value(
         self, mean_cents: NDArray[np.float32], actions: NDArray[np.int64]
@@ -55,3 +55,8 @@ class Baskets:
         """What a basket bought with the action's offer is worth on average, float64 [M]."""
         value = mean_cents * (self._margin - self.discount.take(actions))
         return value - self.gift_cents.take(actions)
+
+
+def _whole(cents: NDArray[Any]) -> Cents:
+    whole: Cents = np.rint(cents).astype(np.int32)
+    return whole

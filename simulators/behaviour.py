@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.catalogue import Catalogue
+from envs.clock import NEVER
 from envs.errors import InputError
 from simulators.hidden import Hidden
 from simulators.population import Traits
@@ -53,14 +54,14 @@ class Behaviour:
         Raises:
             InputError: a channel whose nature the world does not know.
         """
-        for channel in catalogue.channels:
-            if channel.name not in CHANNELS:
+        for part in catalogue.channels:
+            if part.name not in CHANNELS:
                 raise InputError(
-                    f"channel {channel.name!r} has no nature in the synthetic world: use channels "
+                    f"channel {part.name!r} has no nature in the synthetic world: use channels "
                     f"among {', '.join(CHANNELS)}, or a logged world"
                 )
         self.preset = preset
-        natures = [CHANNELS[channel.name] for channel in catalogue.channels]
+        natures = [CHANNELS[part.name] for part in catalogue.channels]
         channel, offer = catalogue.action_channel, catalogue.action_offer
 
         def by_channel(name: str) -> Floats:
@@ -71,7 +72,6 @@ class Behaviour:
         self.weight, self.nuisance = by_channel("weight"), by_channel("nuisance")
         self.discount = _by_action([part.discount for part in catalogue.offers], offer)
         self.gift = _by_action([float(part.kind == "gift") for part in catalogue.offers], offer)
-        self.depth = (1 - np.exp(-self.discount / preset.discount_scale)).astype(np.float32)
         scenes = [SCENES[scene.name] for scene in catalogue.scenes]
         self.attention = np.asarray(
             [[scene.waiting, scene.interrupting] for scene in scenes], np.float32
@@ -90,8 +90,7 @@ class Behaviour:
     ) -> Chances:
         """The funnel of contacts.
 
-        Args:
-            rows: users contacted, int64 [M]; scene and actions (none silent) are [M] too.
+        ``rows`` are the users contacted, int64 [M]; scene and actions, none silent, are [M] too.
         """
         interrupts = self.interrupts.take(actions)
         fatigue = np.where(
@@ -99,8 +98,7 @@ class Behaviour:
             hidden.fatigue_interrupting.take(rows),
             hidden.fatigue_waiting.take(rows),
         )
-        ripe = hidden.ripe.take(rows)
-        open_need = ripe & ~hidden.served.take(rows)
+        open_need = hidden.open_need(rows)
         annoyed = np.exp(np.float32(self.preset.annoyance) * fatigue)
         return Chances(
             self._see(traits, rows, scene, actions, interrupts, fatigue),
@@ -125,7 +123,8 @@ class Behaviour:
         )
         attention = self.attention.take(scene * np.int16(2) + interrupts)
         dulled = np.exp(-traits.tiring.take(rows) * fatigue)
-        return np.minimum(self.seen.take(actions) * attention * reach * dulled, SURE)
+        chance: Floats = np.minimum(self.seen.take(actions) * attention * reach * dulled, SURE)
+        return chance
 
     def _click(
         self,
@@ -138,7 +137,8 @@ class Behaviour:
         """The appeal of the offer; without an open need people are merely curious."""
         appeal = self.appeal(traits, hidden, rows, actions)
         curious = np.where(open_need, np.float32(1), np.float32(self.preset.idle_clicks))
-        return np.minimum(self.clicked.take(actions) * appeal * curious, SURE)
+        chance: Floats = np.minimum(self.clicked.take(actions) * appeal * curious, SURE)
+        return chance
 
     def appeal(
         self, traits: Traits, hidden: Hidden, rows: Rows, actions: NDArray[np.int64]
@@ -153,7 +153,8 @@ class Behaviour:
         appeal = 1 + traits.deal_liking.take(rows) * gained
         appeal += traits.gift_liking.take(rows) * self.gift.take(actions)
         appeal += np.float32(self.preset.habit_loss) * np.minimum(surplus, 0)
-        return np.maximum(appeal, np.float32(0))
+        chance: Floats = np.maximum(appeal, np.float32(0))
+        return chance
 
     def _sell(
         self,
@@ -162,35 +163,39 @@ class Behaviour:
         scene: NDArray[np.int16],
         open_need: NDArray[np.bool_],
     ) -> Floats:
-        """An open need is met now; without one the next may be met early; a met one never twice."""
+        """An open need is met now; without one the next may be met early; a met one never twice.
+
+        Nobody settles a second purchase before the first is made.
+        """
         preset = self.preset
         stage = np.where(open_need, np.float32(1), np.float32(preset.stock_up))
-        stage *= ~hidden.served.take(rows)
+        stage *= ~(hidden.served.take(rows) | (hidden.promised_at.take(rows) != NEVER))
         sell = np.float32(preset.click_to_buy * preset.contact_effect)
-        return np.minimum(sell * stage * self.scene_intent.take(scene), SURE)
+        chance: Floats = np.minimum(sell * stage * self.scene_intent.take(scene), SURE)
+        return chance
 
     def _opt_out(
         self, traits: Traits, rows: Rows, scene: NDArray[np.int16], actions: NDArray[np.int64]
     ) -> Floats:
         """Temper, times the nuisance of the channel and of the scene."""
         nuisance = self.nuisance.take(actions) * self.scene_nuisance.take(scene)
-        return traits.temper.take(rows) * nuisance
+        chance: Floats = traits.temper.take(rows) * nuisance
+        return chance
 
-    def ripening(self, traits: Traits, exposure: Floats, hours: NDArray[np.int8]) -> Floats:
-        """Chance that the need moves on within the hours of a stay, float32 [N].
+    def ripening(self, traits: Traits, exposure: Floats) -> Floats:
+        """Chance that the need moves on, float32 [N].
 
         A need takes two moves, ripe and over, hence the factor 2; ``exposure`` is the share of a
-        week's needs by hour.
+        week's needs that falls into the time.
         """
-        rate = exposure * traits.needs_per_week
-        rate *= np.float32(-2)
-        rate *= hours
-        return -np.expm1(rate)
+        chance: Floats = -np.expm1(np.float32(-2) * exposure * traits.needs_per_week)
+        return chance
 
     def loyal(self, traits: Traits, hidden: Hidden) -> Floats:
         """Chance that a need which is over was met here with no contact, float32 [N]."""
         habit = 1 - np.float32(self.preset.loyalty_loss) * hidden.reference_discount
-        return traits.loyalty * np.maximum(habit, np.float32(0))
+        chance: Floats = traits.loyalty * np.maximum(habit, np.float32(0))
+        return chance
 
     def leaving(self, hidden: Hidden, elapsed_days: NDArray[np.float64]) -> NDArray[np.float64]:
         """Chance that the user leaves for good in the meantime, float64 [N]."""
@@ -199,15 +204,18 @@ class Behaviour:
 
     def browsing(self, hidden: Hidden, scene: NDArray[np.int16]) -> Floats:
         """Chance to look around in the app, float32 [N]."""
-        open_need = hidden.ripe & ~hidden.served
+        open_need = hidden.open_need(slice(None))
         curious = np.where(open_need, np.float32(1), np.float32(self.preset.idle_browsing))
-        return self.scene_browsing.take(scene) * curious
+        chance: Floats = self.scene_browsing.take(scene) * curious
+        return chance
 
     def carting(self, hidden: Hidden, rows: Rows) -> Floats:
         """Chance to put something into the basket when looking around, float32 [M]."""
-        open_need = hidden.ripe.take(rows) & ~hidden.served.take(rows)
-        preset = self.preset
-        return np.where(open_need, np.float32(preset.carting), np.float32(preset.idle_carting))
+        preset, open_need = self.preset, hidden.open_need(rows)
+        chance: Floats = np.where(
+            open_need, np.float32(preset.carting), np.float32(preset.idle_carting)
+        )
+        return chance
 
 
 def _by_action(values: list[float], of: NDArray[np.int16]) -> Floats:

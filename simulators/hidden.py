@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 MOST_NIGHTS: Final = 32
 """Gaps of more nights count as this many; the scenes leave at most two."""
 
-_TYPES: Final = {
+_TYPES: Final[dict[str, type[np.generic]]] = {
     "ripe": np.bool_,
     "served": np.bool_,
     "withdrawn": np.uint16,
@@ -58,8 +58,7 @@ class Hidden:
     @classmethod
     def empty(cls, n: int) -> Hidden:
         """``n`` rested users without a need."""
-        arrays = [np.zeros(n, _TYPES.get(field.name, np.float32)) for field in fields(cls)]
-        hidden = cls(*arrays)
+        hidden = cls(*(np.zeros(n, _TYPES.get(field.name, np.float32)) for field in fields(cls)))
         hidden.promised_at[:] = NEVER
         return hidden
 
@@ -68,6 +67,40 @@ class Hidden:
         for field in fields(self):
             getattr(self, field.name)[rows] = NEVER if field.name == "promised_at" else 0
         self.ripe[rows] = ripe
+
+    def promise(
+        self,
+        rows: NDArray[np.int64],
+        actions: NDArray[np.int64],
+        times: NDArray[np.int32],
+        paid_cents: NDArray[np.int32],
+    ) -> None:
+        """Purchases are settled, in place; they meet the open need, or else the next one."""
+        self.served[rows] = True
+        self.promised_at[rows] = times
+        self.promised_cents[rows] = paid_cents
+        self.promised_action[rows] = actions
+
+    def promises_before(self, time: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Who makes a purchase settled earlier before a time (int32 [N]), bool [N]."""
+        before: NDArray[np.bool_] = (self.promised_at != NEVER) & (self.promised_at < time)
+        return before
+
+    def tire(
+        self,
+        rows: NDArray[np.int64],
+        weight: Floats,
+        interrupts: NDArray[np.bool_],
+        depth: Floats,
+    ) -> None:
+        """Contacts add their weight and show their discount, in place; the arguments are [M]."""
+        self.fatigue_interrupting[rows] += weight * interrupts
+        self.fatigue_waiting[rows] += weight * ~interrupts
+        self.discount_today[rows] = np.maximum(self.discount_today.take(rows), depth)
+
+    def open_need(self, rows: NDArray[np.int64] | slice) -> NDArray[np.bool_]:
+        """Whose need is open and not met, bool [M]."""
+        return self.ripe[rows] & ~self.served[rows]
 
     def fatigue(self) -> Floats:
         """Of both groups together, float32 [N]."""

@@ -58,7 +58,8 @@ class Traits:
             return np.asarray([getattr(k, name) for k in kinds], np.float64)[kind]
 
         def spread(purpose: Purpose) -> NDArray[np.float64]:
-            return np.exp(preset.spread * ndtri(luck.uniform(purpose)))
+            factor: NDArray[np.float64] = np.exp(preset.spread * ndtri(luck.uniform(purpose)))
+            return factor
 
         loyal = of("loyalty")
         odds = loyal / np.maximum(1.0 - loyal, 1e-9) * spread(Purpose.LOYALTY)
@@ -103,6 +104,8 @@ def described(catalogue: Catalogue, traits: Traits, luck: Luck) -> Floats | None
             told[:, column] = np.rint(np.clip(spend, attribute.low, attribute.high))
         if attribute.name == "member_tier":
             known = [name for name in TIERS if name in attribute.values]
+            if not known:
+                continue
             steps = np.searchsorted([TIERS[name] for name in known[1:]], spend, side="right")
             told[:, column] = np.asarray([attribute.values.index(name) for name in known])[steps]
     return told

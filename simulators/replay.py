@@ -1,4 +1,4 @@
-"""Replay: make a trace again bit for bit, or ask what another policy had done with the same luck."""
+"""Replay: a trace made again bit for bit, or the same luck met by another policy."""
 
 from __future__ import annotations
 

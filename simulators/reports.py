@@ -19,7 +19,11 @@ Rows = NDArray[np.int64]
 SEEN_S: Final = 20
 CLICKED_S: Final = 40
 LEFT_S: Final = 60
-"""Seconds after the contact at which it is opened, answered and opted out of; assumed."""
+"""Seconds after a contact at which it is opened, answered and opted out of; assumed."""
+VIEWED_S: Final = 120
+CARTED_S: Final = 300
+UNPROMPTED_S: Final = 720
+"""Seconds into a stay at which people look around, fill a basket and buy unprompted; assumed."""
 
 
 class Reports:
@@ -60,11 +64,11 @@ class Reports:
             self._offer.take(actions),
         )
 
-    def bought(
-        self, moment: Moment, rows: Rows, times: NDArray[np.int32], cents: NDArray[np.int32]
-    ) -> Events:
+    def bought(self, moment: Moment, rows: Rows, paid_cents: NDArray[np.int32]) -> Events:
         """Purchases that no contact made."""
-        return Events.of(rows, EventKind.BOUGHT, times, moment.scene.take(rows), amount_cents=cents)
+        times = moment.now.take(rows) + np.int32(UNPROMPTED_S)
+        scene = moment.scene.take(rows)
+        return Events.of(rows, EventKind.BOUGHT, times, scene, amount_cents=paid_cents)
 
     def kept(self, hidden: Hidden, due: Rows) -> Events:
         """Purchases that contacts made, now that their time has come; forgotten, in place."""
@@ -82,10 +86,15 @@ class Reports:
         hidden.promised_at[due] = NEVER
         return events
 
-    def looked(self, moment: Moment, rows: Rows, kind: EventKind, delay: int) -> Events:
-        """Users looked around in the app, or put something into the basket."""
-        times = moment.now.take(rows) + np.int32(delay)
-        return Events.of(rows, kind, times, moment.scene.take(rows))
+    def looked(self, moment: Moment, viewed: Rows, carted: Rows) -> list[Events]:
+        """Users looked around in the app, and some put something into the basket."""
+        return [
+            Events.of(rows, kind, moment.now.take(rows) + np.int32(delay), moment.scene.take(rows))
+            for rows, kind, delay in (
+                (viewed, EventKind.VIEWED, VIEWED_S),
+                (carted, EventKind.CARTED, CARTED_S),
+            )
+        ]
 
     def returned(
         self, withdrawn: NDArray[np.uint16], rows: Rows, time: NDArray[np.int32]

@@ -143,7 +143,7 @@ def _in_steps(chances: NDArray[np.float64], steps: int) -> NDArray[np.int8]:
 
 
 def _stay_table(names: tuple[str, ...]) -> NDArray[np.int8]:
-    """int8 [ROUTINES, HOURS, S, DWELL_STEPS]"""
+    """Hours of the stay by draw, int8 [ROUTINES, HOURS, S, DWELL_STEPS]."""
     table = np.zeros((ROUTINES, HOURS, len(names), DWELL_STEPS), np.int8)
     for hour in range(HOURS):
         for scene, name in enumerate(names):
@@ -164,7 +164,7 @@ def _night(hour: int) -> dict[int, float]:
 
 
 def _turn_table(names: tuple[str, ...]) -> NDArray[np.int8]:
-    """int8 [ROUTINES, HOURS of arrival, S left, SCENE_STEPS]"""
+    """Next scene by draw, int8 [ROUTINES, HOURS of arrival, S left, SCENE_STEPS]."""
     table = np.zeros((ROUTINES, HOURS, len(names), SCENE_STEPS), np.int8)
     for routine in range(ROUTINES):
         for hour in range(HOURS):

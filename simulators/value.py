@@ -37,9 +37,8 @@ class Estimate:
 def per_user_week(trace: Trace, column: str = "net_cents") -> NDArray[np.float64]:
     """Cents a week of each user, in the order of ``trace.users()``, float64 [U].
 
-    Args:
-        column: ``net_cents`` as it fell, or ``expected_cents``, its conditional mean given the
-            hidden state, which has the same mean and far less noise.
+    ``column`` is ``net_cents`` as it fell, or ``expected_cents``, its conditional mean given the
+    hidden state, which has the same mean and less noise.
     """
     _, user = np.unique(trace.column("user"), return_inverse=True)
     sums = np.bincount(user, weights=trace.column(column).astype(np.float64))

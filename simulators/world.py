@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.catalogue import Catalogue, load_catalogue
-from envs.clock import DAY, HOUR, NEVER, hour_of_week, parse_time, utc_offset_seconds
+from envs.clock import DAY, NEVER, parse_time, utc_offset_seconds
 from envs.decisions import EventKind, Events, Moment, Step
 from envs.rewards import RewardParts
 from envs.users import UserState, advance
 from simulators.baskets import Baskets
-from simulators.behaviour import Behaviour, Chances
+from simulators.behaviour import Behaviour
 from simulators.contacts import Contacts
 from simulators.draws import TRAITS, Luck, Purpose, user_keys
+from simulators.expectations import Expectations
 from simulators.hidden import Hidden, Nights
+from simulators.journey import Journey
 from simulators.population import Traits, consenting, described
 from simulators.presets import Preset, find_preset
 from simulators.reports import Reports
-from simulators.scenes import GAP_MINUTES, ScenePath
+from simulators.scenes import ScenePath
 
 START: Final = "2025-01-06T00:00:00Z"
 """A Monday."""
-BROWSED_S, CARTED_S, SETTLED_S = 120, 300, 720
-"""Seconds into a stay at which people look around, fill the basket and buy unprompted; assumed."""
 
 Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Journey:
-    """The way to the next opportunity; arrays [N]."""
-
-    scene: NDArray[np.int16]
-    then: NDArray[np.int32]
-    """When the next scene is entered; now, for those who stand still."""
-    ripening: NDArray[np.float32]
-    """Chance that the need moves on underway."""
+Chance = NDArray[np.float32]
 
 
 class SyntheticWorld:
@@ -72,17 +62,13 @@ class SyntheticWorld:
         self.preset = find_preset(preset) if isinstance(preset, str) else preset
         self.catalogue = load_catalogue() if catalogue is None else catalogue
         self.seed = seed
-        self.time_zone = self.preset.time_zone
         self.start, self.start_s = start, parse_time(start)
         self._path = ScenePath.of(self.catalogue)
         self._behaviour = Behaviour(self.catalogue, self.preset)
         self._baskets = Baskets(self.catalogue, self.preset.basket_spread)
+        self._expectations = Expectations(self.catalogue, self._behaviour, self._baskets)
         self._nights = Nights(self.preset)
         self._reports = Reports(self.catalogue, self._baskets)
-        costs = [channel.cost_cents for channel in self.catalogue.channels]
-        losses = [channel.opt_out_cost_cents for channel in self.catalogue.channels]
-        self._send_cents = _by_channel(costs, self.catalogue)
-        self._opt_out_cents = _by_channel(losses, self.catalogue)
         self._make_room(num_users)
         everybody = np.arange(num_users)
         self.restart(everybody, everybody)
@@ -107,13 +93,13 @@ class SyntheticWorld:
         self.hidden.restart(rows, luck.uniform(Purpose.STAGE) < 0.5)
         self.departed[rows] = False
         self._opportunity[rows] = 0
-        asleep = np.full(len(rows), self._path.night, np.int16)
         start = np.full(len(rows), self.start_s, np.int32)
-        offset = utc_offset_seconds(self.time_zone, start)
-        _, scene, now = self._way(luck, traits.routine, asleep, start, offset)
-        self._scene, self._now = self._scene.copy(), self._now.copy()
-        self._scene[rows], self._now[rows] = scene, now
-        self._offset = utc_offset_seconds(self.time_zone, self._now)
+        offset = utc_offset_seconds(self.preset.time_zone, start)
+        asleep = Moment(np.full(len(rows), self._path.night, np.int16), start, offset)
+        journey = Journey.drawn(self._path, traits.routine, asleep, luck)
+        self._scene, self._now = self._scene.copy(), self._now.copy()  # moments were handed out
+        self._scene[rows], self._now[rows] = journey.scene, journey.then
+        self._offset = utc_offset_seconds(self.preset.time_zone, self._now)
         self.users.clear(rows)
         self._introduction = self._introduced(rows, traits, luck)
         advance(self.users, self._introduction)
@@ -140,7 +126,7 @@ class SyntheticWorld:
 
     def time_zones(self) -> list[str]:
         """IANA name of each row's time zone, [N]."""
-        return [self.time_zone] * len(self.departed)
+        return [self.preset.time_zone] * len(self.departed)
 
     def moment(self) -> Moment:
         """The opportunity each row stands at."""
@@ -156,6 +142,22 @@ class SyntheticWorld:
         """The luck of every row at its present opportunity, float64 [N]."""
         return Luck(self._keys, self._opportunity).uniform(purpose)
 
+    def action_gains(self) -> NDArray[np.float64]:
+        """Mean net value of the present step beyond silence, for every action, float64 [N, A].
+
+        It knows the hidden state and looks one step ahead only: a yardstick, not a policy.
+        """
+        moment, luck = self.moment(), Luck(self._keys, self._opportunity)
+        journey = Journey.drawn(self._path, self.traits.routine, moment, luck)
+        ripening = self._behaviour.ripening(self.traits, journey.exposure)
+        silence = self._expectations.silence(self.traits, self.hidden, ripening)
+        n, contacts = len(silence), len(self.catalogue.actions) - 1
+        rows, actions = np.repeat(np.arange(n), contacts), np.tile(np.arange(contacts) + 1, n)
+        scene = moment.scene.take(rows)
+        chances = self._behaviour.funnel(self.traits, self.hidden, rows, scene, actions)
+        gain = self._expectations.gain(self.traits, rows, actions, chances, silence.take(rows))
+        return np.hstack([np.zeros((n, 1)), gain.reshape(n, contacts)])
+
     def step(self, actions: NDArray[np.int64], active: Flags | None = None) -> Step:
         """Play one action for every active row and move it to its next opportunity.
 
@@ -165,33 +167,36 @@ class SyntheticWorld:
         """
         active = ~self.departed if active is None else active & ~self.departed
         moment, luck = self.moment(), Luck(self._keys, self._opportunity)
+        parts = RewardParts.zeros(len(active))
         # 1. Users see the contact or not, click it or not, and may settle a purchase.
         contacts = self._contacts(moment, actions, active, luck)
         # 2. It is settled which scene comes next, and when: contacts have no say in it.
-        journey = self._journey(moment, active, luck)
-        expected, silence = self._expectations(contacts, journey)
-        # 3. A purchase settled by the contact meets the need, open or next.
-        parts = RewardParts.zeros(len(active))
+        journey = Journey.drawn(self._path, self.traits.routine, moment, luck)
+        journey = journey.only(active, moment)
+        ripening = self._behaviour.ripening(self.traits, journey.exposure)
+        silence = self._expectations.silence(self.traits, self.hidden, ripening)
+        expected = self._expectations.action(self.traits, contacts, silence)
+        # 3. A purchase settled by the contact meets the need, the open one or the next.
         self._settle(moment, contacts, luck, parts)
         # 4. Some look around in the app, the more so with a need open.
         looks = self._look(moment, active, luck)
         # 5. Needs ripen, and are met: here, elsewhere, or they were met before.
-        purchases = self._live_on(moment, contacts, journey, luck, parts)
+        unprompted = self._live_on(moment, contacts, ripening, luck, parts)
         # 6. The contact tires, and costs a channel now and then.
         self._tire(contacts, parts)
         # 7. Settled purchases are made when their time has come.
-        due = np.flatnonzero(active & _between(self.hidden.promised_at, journey.then))
-        kept = self._reports.kept(self.hidden, due)
+        due = np.flatnonzero(active & self.hidden.promises_before(journey.then))
+        made = self._reports.kept(self.hidden, due)
         # 8. Some leave for good; some come back to a channel they had left.
         elapsed_days = (journey.then - moment.now) / DAY
-        self._depart(active, elapsed_days, luck)
+        self._leave(active, elapsed_days, luck)
         returned = self._return(active, elapsed_days, journey, luck)
         # 9. Midnights pass, and everybody enters the next scene.
         self._nights.pass_over(self.hidden, moment.local(), journey.then + moment.utc_offset_s)
         self._arrive(journey, active)
         # 10. The service learns of it: the contacts first, then what the application reports.
         answers = self._reports.answers(moment, contacts)
-        events = Events.concatenate([*answers, *looks, purchases, kept, returned])
+        events = Events.concatenate([*answers, *looks, unprompted, made, returned])
         advance(self.users, self._reports.contacted(moment, contacts))
         advance(self.users, events)
         return Step(parts, events, elapsed_days, self.departed.copy(), expected, silence)
@@ -205,84 +210,6 @@ class SyntheticWorld:
         chances = self._behaviour.funnel(self.traits, self.hidden, rows, scene, chosen)
         return Contacts.played(self.preset, rows, chosen, chances, luck.take(rows))
 
-    def _way(
-        self,
-        luck: Luck,
-        routine: NDArray[np.int32],
-        scene: NDArray[np.int16],
-        now: NDArray[np.int32],
-        offset: NDArray[np.int32],
-    ) -> tuple[NDArray[np.int8], NDArray[np.int16], NDArray[np.int32]]:
-        """Hours of the stay, the next scene and when it is entered, [M] each."""
-        local = now + offset
-        hour = hour_of_week(local)
-        state = self._path.state(routine, hour, scene)
-        hours = self._path.stay(state, luck.uniform(Purpose.DWELL))
-        arrival = (hour + hours) % np.int32(168)
-        onward = self._path.state(routine, arrival, scene)
-        following = self._path.turn(onward, luck.uniform(Purpose.SCENE)).astype(np.int16)
-        into_hour = luck.uniform(Purpose.MINUTE) * ((60 - GAP_MINUTES) * 60)
-        then = now - local % np.int32(HOUR) + hours * np.int32(HOUR) + into_hour.astype(np.int32)
-        return hours, following, then
-
-    def _journey(self, moment: Moment, active: Flags, luck: Luck) -> Journey:
-        routine = self.traits.routine
-        hours, scene, then = self._way(luck, routine, moment.scene, moment.now, moment.utc_offset_s)
-        state = self._path.state(routine, hour_of_week(moment.local()), moment.scene)
-        exposure = self._path.exposure.take(state)
-        ripening = self._behaviour.ripening(self.traits, exposure, hours)
-        if active.all():
-            return Journey(scene, then, ripening)
-        return Journey(
-            np.where(active, scene, moment.scene),
-            np.where(active, then, moment.now),
-            np.where(active, ripening, np.float32(0)),
-        )
-
-    def _expectations(
-        self, contacts: Contacts, journey: Journey
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean net value of the step given the hidden state, with the action and with silence."""
-        unprompted = self._behaviour.loyal(self.traits, self.hidden) * journey.ripening
-        unprompted *= self.hidden.ripe & ~self.hidden.served
-        silence = unprompted * self._baskets.mean_margin(self.traits.basket_cents)
-        rows, chances, actions = contacts.rows, contacts.chances, contacts.actions
-        expected = silence.copy()
-        expected[rows] += self._gain(rows, actions, chances, silence.take(rows))
-        return expected, silence
-
-    def _gain(
-        self,
-        rows: Rows,
-        actions: NDArray[np.int64],
-        chances: Chances,
-        silence: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """What contacts add to the mean net value of the step, float64 [M]."""
-        value = self._baskets.mean_value(self.traits.basket_cents.take(rows), actions)
-        gain = chances.sale() * (value - silence)
-        gain -= self._send_cents.take(actions)
-        gain -= chances.see * chances.opt_out * self._opt_out_cents.take(actions)
-        return gain
-
-    def action_values(self) -> NDArray[np.float64]:
-        """Mean net value of this step beyond silence for every action, float64 [N, A].
-
-        It knows the hidden state and looks one step ahead only: a yardstick, not a policy.
-        """
-        n, size = len(self.departed), len(self.catalogue.actions)
-        rows = np.repeat(np.arange(n), size - 1)
-        actions = np.tile(np.arange(1, size), n)
-        moment = self.moment()
-        chances = self._behaviour.funnel(
-            self.traits, self.hidden, rows, moment.scene.take(rows), actions
-        )
-        everybody = np.ones(n, np.bool_)
-        luck = Luck(self._keys, self._opportunity)
-        _, silence = self._expectations(Contacts.none(), self._journey(moment, everybody, luck))
-        gains = self._gain(rows, actions, chances, silence.take(rows))
-        return np.hstack([np.zeros((n, 1)), gains.reshape(n, size - 1)])
-
     def _settle(self, moment: Moment, contacts: Contacts, luck: Luck, parts: RewardParts) -> None:
         """Note purchases that contacts made: valued now, made now or later."""
         sold = np.flatnonzero(contacts.sold)
@@ -291,11 +218,8 @@ class SyntheticWorld:
         off = self._baskets.taken_off(price, actions)
         parts.margin_cents[rows] = self._baskets.margin(price)
         parts.offer_cost_cents[rows] = off + self._baskets.gift_cents.take(actions)
-        hidden = self.hidden
-        hidden.served[rows] = True
-        hidden.promised_at[rows] = moment.now.take(rows) + contacts.delay_s.take(sold)
-        hidden.promised_cents[rows] = price - off
-        hidden.promised_action[rows] = actions
+        times = moment.now.take(rows) + contacts.delay_s.take(sold)
+        self.hidden.promise(rows, actions, times, price - off)
 
     def _price(self, rows: Rows, luck: Luck) -> NDArray[np.int32]:
         draw = luck.take(rows).uniform(Purpose.BASKET)
@@ -306,28 +230,25 @@ class SyntheticWorld:
         rows = np.flatnonzero(active & (luck.uniform(Purpose.BROWSE) < chance))
         carting = self._behaviour.carting(self.hidden, rows)
         carted = rows[luck.take(rows).uniform(Purpose.CART) < carting]
-        return [
-            self._reports.looked(moment, rows, EventKind.VIEWED, BROWSED_S),
-            self._reports.looked(moment, carted, EventKind.CARTED, CARTED_S),
-        ]
+        return self._reports.looked(moment, rows, carted)
 
     def _live_on(
-        self, moment: Moment, contacts: Contacts, journey: Journey, luck: Luck, parts: RewardParts
+        self, moment: Moment, contacts: Contacts, ripening: Chance, luck: Luck, parts: RewardParts
     ) -> Events:
         """Move needs on; a need that is over and not met before is met here by the loyal."""
         hidden = self.hidden
-        moved = luck.uniform(Purpose.NEED) < journey.ripening
+        moved = luck.uniform(Purpose.NEED) < ripening
         over = np.flatnonzero(moved & hidden.ripe)
-        fresh = over[~hidden.served.take(over)]
-        chance = self._unprompted(contacts, fresh)
-        rows = fresh[luck.take(fresh).uniform(Purpose.BUY) < chance]
+        unmet = over[~hidden.served.take(over)]
+        chance = self._unprompted(contacts, unmet)
+        rows = unmet[luck.take(unmet).uniform(Purpose.BUY) < chance]
         hidden.served[over] = False
         hidden.ripe[moved] ^= True
         price = self._price(rows, luck)
         parts.margin_cents[rows] = self._baskets.margin(price)
-        return self._reports.bought(moment, rows, moment.now.take(rows) + SETTLED_S, price)
+        return self._reports.bought(moment, rows, price)
 
-    def _unprompted(self, contacts: Contacts, rows: Rows) -> NDArray[np.float32]:
+    def _unprompted(self, contacts: Contacts, rows: Rows) -> Chance:
         """Chance to buy with no contact's help, on the same draw that the contact failed.
 
         Whoever would have bought anyway is among the first to take an offer; so after a click
@@ -340,27 +261,28 @@ class SyntheticWorld:
         return tried + (1 - tried) * loyal
 
     def _tire(self, contacts: Contacts, parts: RewardParts) -> None:
-        rows, actions, hidden = contacts.rows, contacts.actions, self.hidden
-        weight = self._behaviour.weight.take(actions)
-        interrupts = self._behaviour.interrupts.take(actions)
-        hidden.fatigue_interrupting[rows] += weight * interrupts
-        hidden.fatigue_waiting[rows] += weight * ~interrupts
-        depth = self._behaviour.discount.take(actions) * contacts.seen
-        hidden.discount_today[rows] = np.maximum(hidden.discount_today.take(rows), depth)
-        parts.contact_cost_cents[rows] = self._send_cents.take(actions)
+        rows, actions = contacts.rows, contacts.actions
+        behaviour, expectations = self._behaviour, self._expectations
+        weight, interrupts = behaviour.weight.take(actions), behaviour.interrupts.take(actions)
+        depth = behaviour.discount.take(actions) * contacts.seen
+        self.hidden.tire(rows, weight, interrupts, depth)
+        parts.contact_cost_cents[rows] = expectations.send_cents.take(actions)
         lost = np.flatnonzero(contacts.opted_out)
         rows, actions = rows.take(lost), actions.take(lost)
+        parts.opt_out_cost_cents[rows] = expectations.opt_out_cents.take(actions)
         channel = self.catalogue.action_channel.take(actions).astype(np.uint16)
-        hidden.withdrawn[rows] |= np.uint16(1) << channel
-        parts.opt_out_cost_cents[rows] = self._opt_out_cents.take(actions)
+        self.hidden.withdrawn[rows] |= np.uint16(1) << channel
 
-    def _depart(self, active: Flags, elapsed_days: NDArray[np.float64], luck: Luck) -> None:
+    def _leave(self, active: Flags, elapsed_days: NDArray[np.float64], luck: Luck) -> None:
+        """Nobody leaves with a purchase settled and not yet made."""
         chance = self._behaviour.leaving(self.hidden, elapsed_days)
-        self.departed |= active & (luck.uniform(Purpose.LEAVE) < chance)
+        free = self.hidden.promised_at == NEVER
+        self.departed |= active & free & (luck.uniform(Purpose.LEAVE) < chance)
 
     def _return(
         self, active: Flags, elapsed_days: NDArray[np.float64], journey: Journey, luck: Luck
     ) -> Events:
+        """Users who left channels opt in to all of them again, just before the next scene."""
         without = np.flatnonzero(active & (self.hidden.withdrawn > 0))
         chance = self.preset.return_per_week / 7 * elapsed_days.take(without)
         rows = without[luck.take(without).uniform(Purpose.RETURN) < chance]
@@ -371,14 +293,4 @@ class SyntheticWorld:
     def _arrive(self, journey: Journey, active: Flags) -> None:
         self._scene, self._now = journey.scene, journey.then
         self._opportunity = self._opportunity + active
-        self._offset = utc_offset_seconds(self.time_zone, self._now)
-
-
-def _between(promised: NDArray[np.int32], then: NDArray[np.int32]) -> Flags:
-    return (promised != NEVER) & (promised < then)
-
-
-def _by_channel(cents: list[int], catalogue: Catalogue) -> NDArray[np.int32]:
-    """The value of each action's channel, 0 for silence, int32 [A]."""
-    channel = catalogue.action_channel
-    return np.where(channel < 0, 0, np.asarray(cents, np.int32)[channel]).astype(np.int32)
+        self._offset = utc_offset_seconds(self.preset.time_zone, self._now)

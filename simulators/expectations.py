@@ -1,0 +1,63 @@
+"""Mean net value of a step given the hidden state: for training and judging, never for a policy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.catalogue import Catalogue
+from simulators.baskets import Baskets
+from simulators.behaviour import Behaviour, Chances
+from simulators.contacts import Contacts
+from simulators.hidden import Hidden
+from simulators.population import Traits
+
+Rows = NDArray[np.int64]
+Cents = NDArray[np.float64]
+
+
+class Expectations:
+    """Conditional means, exact up to the rounding of cents, given the way to the next scene."""
+
+    def __init__(self, catalogue: Catalogue, behaviour: Behaviour, baskets: Baskets) -> None:
+        self._behaviour, self._baskets = behaviour, baskets
+        self.send_cents = _by_channel([c.cost_cents for c in catalogue.channels], catalogue)
+        """Price of each action's send, int32 [A]."""
+        losses = [c.opt_out_cost_cents for c in catalogue.channels]
+        self.opt_out_cents = _by_channel(losses, catalogue)
+        """Value lost with an opt-out of each action's channel, int32 [A]."""
+
+    def silence(self, traits: Traits, hidden: Hidden, ripening: NDArray[np.float32]) -> Cents:
+        """Had nobody been contacted; ``ripening`` is the chance that the need moves on, [N]."""
+        unprompted = self._behaviour.loyal(traits, hidden) * ripening
+        unprompted *= hidden.ripe & ~hidden.served
+        return self._baskets.mean_margin(traits.basket_cents) * unprompted
+
+    def action(self, traits: Traits, contacts: Contacts, silence: Cents) -> Cents:
+        """With the contacts made, float64 [N]."""
+        rows = contacts.rows
+        expected = silence.copy()
+        expected[rows] += self.gain(
+            traits, rows, contacts.actions, contacts.chances, silence.take(rows)
+        )
+        return expected
+
+    def gain(
+        self, traits: Traits, rows: Rows, actions: Rows, chances: Chances, silence: Cents
+    ) -> Cents:
+        """What contacts add within the step; rows, actions, chances and silence are [M].
+
+        A sale takes the place of the purchase that silence might have brought in this step. What
+        it takes from later steps is theirs to show.
+        """
+        value = self._baskets.mean_value(traits.basket_cents.take(rows), actions)
+        gain = chances.sale() * (value - silence)
+        gain -= self.send_cents.take(actions)
+        gain -= chances.see * chances.opt_out * self.opt_out_cents.take(actions)
+        return gain
+
+
+def _by_channel(cents: list[int], catalogue: Catalogue) -> NDArray[np.int32]:
+    """The value of each action's channel, 0 for silence, int32 [A]."""
+    channel = catalogue.action_channel
+    return np.where(channel < 0, 0, np.asarray(cents, np.int32)[channel]).astype(np.int32)
