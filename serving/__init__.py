@@ -7,14 +7,19 @@ Room map, each file one concept:
 * ``redis_server``: a real Redis of our own, where none is given.
 * ``state``: users, decisions and the journal stream in Redis, two round trips a decision.
 * ``decide``: user state and request in, decision out; no Redis and no HTTP.
+* ``vocabulary``: a caller's words, understood against the catalogue.
 * ``bodies``: what the HTTP calls take and give.
 * ``failures``: what a caller is told when something is wrong.
 * ``offers``: the call that decides, and its safe answer.
+* ``patience``: how long a decision waits for Redis.
 * ``events``: the call that tells what happened.
 * ``metrics``: what the service counts of itself.
+* ``service``: all of it for one business.
 * ``app``: the HTTP application.
 * ``deployment``: the application in Ray Serve.
+* ``ingress``: HAProxy in front of the replicas.
 * ``journal``: decisions and outcomes, from Redis to Parquet.
+* ``journal_files``: the parts on disk, and the log that is made of them.
 * ``outcomes``: what came of a decision, in cents.
 * ``up``: everything started in order and stopped in order.
 * ``__main__``: the commands ``up``, ``status`` and ``journal``.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import time
@@ -19,6 +18,7 @@ from envs.users import advance, pack
 from serving.bodies import OfferRequest
 from serving.decide import Decider, Verdict, described, stand
 from serving.metrics import Metrics
+from serving.patience import Patience
 from serving.security import Naming
 from serving.settings import Settings
 from serving.state import DecisionCommit, Store, StoredUser
@@ -72,9 +72,7 @@ class Offers:
         """
         asked = self._understand(body)
         try:
-            async with asyncio.timeout(self._patience_s):
-                answer = await self._decided(asked)
-            reason = "race"
+            answer, reason = await self._decided(asked), "race"
         except (RedisError, OSError):
             answer, reason = None, "redis"
         except Exception:  # an offer service answers, whatever happens behind it
@@ -109,14 +107,17 @@ class Offers:
 
     async def _decided(self, asked: Asked) -> bytes | None:
         """The answer, decided now or before; None when every try lost the race."""
+        patience = Patience(self._patience_s)
         for _ in range(TRIES):
-            stored, answer = await self._store.read(asked.user, asked.decision_id)
+            async with patience:
+                stored, answer = await self._store.read(asked.user, asked.decision_id)
             if answer is not None:
                 self._metrics.repeated.inc()
                 return answer
             decider = self.decider
             commit, verdict, answer = self._propose(decider, stored, asked)
-            written = await self._store.commit(commit)
+            async with patience:
+                written = await self._store.commit(commit)
             if isinstance(written, bytes):
                 self._metrics.repeated.inc()
                 return written
@@ -124,6 +125,8 @@ class Offers:
                 self._count(decider, asked, verdict)
                 return answer
             self._metrics.races.inc()
+            if patience.over:
+                break
         return None
 
     def _propose(

@@ -7,6 +7,7 @@ password of this run, and appends every write to a file under the run folder.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import signal
@@ -16,13 +17,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 import redis
 
 from envs.errors import InputError
 
-READY_WITHIN_S = 20.0
+READY_WITHIN_S = 60.0
 ENDED_WITHIN_S = 10.0
 
 
@@ -53,6 +54,8 @@ class RedisServer:
 
     process: subprocess.Popen[bytes]
     url: str
+    lock: IO[str]
+    """Held by the server too: two of them on the same data would destroy it."""
 
     @classmethod
     def start(cls, folder: Path, program: Path | None = None) -> Self:
@@ -69,7 +72,7 @@ class RedisServer:
         folder.mkdir(parents=True, exist_ok=True)
         last = ""
         for _ in range(3):  # a free port can be taken before the server binds it
-            server = cls._launch(folder, program)
+            server = cls._launch(folder, program, _locked(folder))
             last = server._wait_until_ready(folder / "redis.log")
             if not last:
                 return server
@@ -79,7 +82,7 @@ class RedisServer:
         raise InputError(f"redis-server did not start: {last}; its log is {folder / 'redis.log'}")
 
     @classmethod
-    def _launch(cls, folder: Path, program: Path) -> Self:
+    def _launch(cls, folder: Path, program: Path, lock: IO[str]) -> Self:
         port, password = _free_port(), secrets.token_hex(16)
         configuration = "\n".join(
             [
@@ -102,12 +105,17 @@ class RedisServer:
             stderr=subprocess.STDOUT,
             cwd=folder,
             start_new_session=True,  # Ctrl-C is ours to handle: it goes last, after the journal
+            pass_fds=(lock.fileno(),),
         )
+        lock.seek(0)
+        lock.truncate()
+        lock.write(str(process.pid))
+        lock.flush()
         assert process.stdin is not None, "asked for as a pipe"
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(configuration.encode())
             process.stdin.close()
-        return cls(process, f"redis://:{password}@127.0.0.1:{port}/0")
+        return cls(process, f"redis://:{password}@127.0.0.1:{port}/0", lock)
 
     def _wait_until_ready(self, log: Path) -> str:
         """Empty once it answers PING, else the reason why it does not."""
@@ -132,6 +140,7 @@ class RedisServer:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        self.lock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -143,6 +152,29 @@ class RedisServer:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def _locked(folder: Path) -> IO[str]:
+    """The lock of the data folder, which a server holds as long as it lives.
+
+    Raises:
+        InputError: another server works on this data, or the folder cannot be written.
+    """
+    try:
+        lock = (folder / "lock").open("a+", encoding="ascii")
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error}: choose another --run-dir") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        other = lock.read() or "unknown"
+        lock.close()
+        raise InputError(
+            f"a redis-server (process {other}) already works on {folder}: end the service that "
+            "started it, or choose another --run-dir"
+        ) from None
+    return lock
 
 
 def require_answer(url: str) -> None:

