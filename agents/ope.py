@@ -108,11 +108,13 @@ def _asked(config: OpeConfig) -> tuple[Log, str, Floats, Floats, list[str]]:
     rows, answers, actions = served.matched(log)
     if len(rows) < len(log):
         notes.append(f"{len(log) - len(rows):,} decisions of the log were not served: left out")
-    if served.degraded[answers].any():
-        notes.append(f"{int(served.degraded[answers].sum()):,} served decisions were degraded")
+    own = ~served.degraded[answers]
+    if not own.all():
+        notes.append(f"{int((~own).sum()):,} served decisions were degraded: left out")
+        rows, answers, actions = rows[own], answers[own], actions[own]
     log = log.take(rows)
     name = f"served: {', '.join(sorted(set(served.policies[answers])))}"
-    shares = np.bincount(actions, minlength=len(log.catalogue.actions)) / len(actions)
+    shares = np.bincount(actions, minlength=len(log.catalogue.actions)) / max(len(actions), 1)
     return log, name, matching_weights(actions, log.actions, log.propensities), shares, notes
 
 

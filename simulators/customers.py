@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from simulators.answers import Answer, Service, told_attributes, told_time
 from simulators.logged import Log
 from simulators.served import Served
 
+AGAIN: Final = 4
+"""How many more times those are asked for who got a degraded answer."""
+
 
 async def send_customers(
     log: Log, service: Service, label: str, progress: Callable[[], None]
@@ -19,7 +22,8 @@ async def send_customers(
     """Ask the service once for every user of a log, with what the log knew of them.
 
     Only the first decision of a user is asked for: what was served to them would change the later
-    ones, and the log cannot tell how.
+    ones, and the log cannot tell how. Degraded answers are not the policy's: they are asked for
+    again at the end, under the same request ids, some times over.
 
     Args:
         log: whose users, scenes, times and attributes.
@@ -32,15 +36,22 @@ async def send_customers(
     """
     rows = first_decisions(log)
 
-    async def ask(row: int) -> Answer | None:
-        answer = await service.decide(request_of(log, row, label))
-        progress()
-        return answer
+    answers: dict[int, Answer] = {}
 
-    answers = await service.each(ask, rows.tolist())
-    pairs = [(row, answer) for row, answer in zip(rows, answers, strict=True) if answer is not None]
-    asked = np.asarray([row for row, _ in pairs], np.int64)
-    given = [answer for _, answer in pairs]
+    async def ask(row: int) -> None:
+        answer = await service.decide(request_of(log, row, label))
+        if answer is not None:
+            answers[row] = answer
+        if row in waiting:
+            waiting.discard(row)
+            progress()
+
+    waiting = set(rows.tolist())
+    await service.each(ask, rows.tolist())
+    for _ in range(AGAIN):
+        await service.each(ask, [row for row in rows.tolist() if _degraded(answers.get(row))])
+    asked = np.asarray([row for row in rows.tolist() if row in answers], np.int64)
+    given = [answers[row] for row in asked.tolist()]
     return Served(
         user_ids=log.user_ids[asked],
         times=log.times[asked],
@@ -50,6 +61,10 @@ async def send_customers(
         policies=np.asarray([answer.policy for answer in given], object),
         degraded=np.asarray([answer.degraded for answer in given], bool),
     )
+
+
+def _degraded(answer: Answer | None) -> bool:
+    return answer is not None and answer.degraded
 
 
 def first_decisions(log: Log) -> NDArray[np.int64]:

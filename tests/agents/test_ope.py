@@ -203,6 +203,21 @@ def test_served_decisions_are_matched_by_user_and_time(
     assert result["notes"] == ["1 decisions of the log were not served: left out"]
 
 
+def test_degraded_decisions_are_not_the_policys_and_are_left_out(
+    catalogue: Catalogue, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = make_log(catalogue, 2000)
+    write_log(log, tmp_path / "log.parquet")
+    served = served_all("mens/email", log, np.arange(2000))
+    served.degraded[:500], served.actions[:500] = True, "silence"
+    write_served(served, tmp_path / "served.parquet", {"seed": 0})
+    run_ope(OpeConfig(tmp_path / "log.parquet", decisions=tmp_path / "served.parquet", json=True))
+    result = json.loads(capsys.readouterr().out)
+    assert result["notes"] == ["500 served decisions were degraded: left out"]
+    own = log.rewards[500:][log.actions[500:] == 1]
+    assert result["policy"]["snips"]["value"] == pytest.approx(own.mean())
+
+
 def served_all(action: str, log: Log, rows: NDArray[np.int64]) -> Served:
     n = len(rows)
     return Served(

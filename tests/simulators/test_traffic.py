@@ -170,6 +170,8 @@ class Moody:
         self.requests: list[dict[str, Any]] = []
         self.status = 200
         self.failures = 0
+        self.degraded_before = 1
+        """Number of the first answer to a request that is not degraded."""
         routes = [
             Route("/healthz", lambda _: Response()),
             Route("/v1/offers", self.offers, methods=["POST"]),
@@ -189,6 +191,8 @@ class Moody:
         self.requests.append(body)
         action = "mens/email" if body.get("attributes", {}).get("mens") else "silence"
         answer = {"decision_id": "/".join(key), "action": action, "propensity": 1.0}
+        if self.seen[key] < self.degraded_before:
+            return JSONResponse(answer | {"action": "silence", "policy": "moody", "degraded": True})
         return JSONResponse(answer | {"policy": "moody", "degraded": False})
 
     async def events(self, request: Request) -> Response:
@@ -263,6 +267,20 @@ def test_customers_of_a_log_are_sent_once_each_and_failures_are_asked_again(
             "channel": "web",
         },
     }
+
+
+@pytest.mark.parametrize(("first_good", "left"), [(3, 0), (99, 40)])
+def test_degraded_answers_are_asked_for_again_until_patience_ends(
+    moody: tuple[Moody, str], log: Log, tmp_path: Path, first_good: int, left: int
+) -> None:
+    service, url = moody
+    service.degraded_before = first_good
+    write_log(log, tmp_path / "log.parquet")
+    out = tmp_path / "served.parquet"
+    run_traffic(TrafficConfig(url, log=tmp_path / "log.parquet", out=out))
+    served = read_served(out)
+    assert served.degraded.sum() == left
+    assert len(served) == len(log)
 
 
 def test_only_the_first_decision_of_a_user_is_sent(log: Log) -> None:
