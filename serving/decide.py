@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -120,11 +121,10 @@ class Decider:
 
     def refused(self, refusals: NDArray[np.uint32]) -> dict[str, int]:
         """How many actions each rule refused, by name, from the bits of one user [A]."""
-        counts = {
-            name: int(np.count_nonzero(refusals & np.uint32(1 << k)))
-            for k, name in enumerate(self.rules.names)
-            if np.bitwise_or.reduce(refusals) >> k & 1
-        }
+        counts: dict[str, int] = {}
+        for bits, actions in Counter(refusals.tolist()).items():
+            for name in self.rules.explain(bits):
+                counts[name] = counts.get(name, 0) + actions
         return counts
 
 

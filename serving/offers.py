@@ -48,6 +48,16 @@ class Asked:
     """Refusals by the caller, [A]."""
 
 
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A decision that is not committed yet."""
+
+    commit: DecisionCommit
+    verdict: Verdict
+    answer: bytes
+    refused: dict[str, int]
+
+
 class Offers:
     """Decides for the users of one catalogue."""
 
@@ -115,23 +125,21 @@ class Offers:
                 self._metrics.repeated.inc()
                 return answer
             decider = self.decider
-            commit, verdict, answer = self._propose(decider, stored, asked)
+            proposal = self._propose(decider, stored, asked)
             async with patience:
-                written = await self._store.commit(commit)
+                written = await self._store.commit(proposal.commit)
             if isinstance(written, bytes):
                 self._metrics.repeated.inc()
                 return written
             if written:
-                self._count(decider, asked, verdict)
-                return answer
+                self._count(decider, asked, proposal)
+                return proposal.answer
             self._metrics.races.inc()
             if patience.over:
                 break
         return None
 
-    def _propose(
-        self, decider: Decider, stored: StoredUser, asked: Asked
-    ) -> tuple[DecisionCommit, Verdict, bytes]:
+    def _propose(self, decider: Decider, stored: StoredUser, asked: Asked) -> Proposal:
         """Decide on what is known of the user, and say what to write if nobody was faster."""
         zone = asked.time_zone or stored.zone or self._zone
         moment = stand(asked.scene, asked.now, zone)
@@ -145,7 +153,8 @@ class Offers:
         if len(contacts):
             advance(users, contacts)
         changed = len(contacts) or asked.attributes is not None or asked.time_zone is not None
-        answer = self._text(decider, asked, verdict)
+        refused = decider.refused(verdict.refusals[0])
+        answer = self._text(decider, asked, verdict, refused)
         commit = DecisionCommit(
             decision_id=asked.decision_id,
             version=stored.version,
@@ -154,9 +163,11 @@ class Offers:
             record=_record(asked, zone, verdict, answer),
             entry=_entry(asked, verdict, attributes, decider.policy_name),
         )
-        return commit, verdict, answer
+        return Proposal(commit, verdict, answer, refused)
 
-    def _text(self, decider: Decider, asked: Asked, verdict: Verdict) -> bytes:
+    def _text(
+        self, decider: Decider, asked: Asked, verdict: Verdict, refused: dict[str, int]
+    ) -> bytes:
         action = self.catalogue.actions[int(verdict.actions[0])]
         offer = self.catalogue.offers[action.offer] if action.index else None
         expiry = to_datetime(asked.now + self.catalogue.offer_days * DAY)
@@ -178,7 +189,7 @@ class Offers:
                 "propensity": float(verdict.propensities[0]),
                 "policy": decider.policy_name,
                 "degraded": bool(verdict.degraded[0]),
-                "refused": decider.refused(verdict.refusals[0]),
+                "refused": refused,
             }
         )
 
@@ -197,13 +208,12 @@ class Offers:
             }
         )
 
-    def _count(self, decider: Decider, asked: Asked, verdict: Verdict) -> None:
-        action = self.catalogue.actions[int(verdict.actions[0])]
+    def _count(self, decider: Decider, asked: Asked, proposal: Proposal) -> None:
+        action = self.catalogue.actions[int(proposal.verdict.actions[0])]
         channel = self.catalogue.channels[action.channel].name if action.index else SILENCE
         scene = self.catalogue.scenes[asked.scene].name
-        refused = decider.refused(verdict.refusals[0])
-        self._metrics.count_decision(scene, channel, decider.policy_name, refused)
-        if verdict.degraded[0]:
+        self._metrics.count_decision(scene, channel, decider.policy_name, proposal.refused)
+        if proposal.verdict.degraded[0]:
             self._metrics.degraded.labels("policy").inc()
 
 

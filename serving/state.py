@@ -146,8 +146,6 @@ class Store:
             socket_timeout=5.0,
             socket_connect_timeout=1.0,
             protocol=2,
-            lib_name=None,
-            lib_version=None,
         )
 
     async def close(self) -> None:
