@@ -49,6 +49,7 @@ def running(
     service.serve_policy(make_baseline(policy, catalogue))
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
     config = uvicorn.Config(create_app(service), log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
