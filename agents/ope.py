@@ -82,6 +82,8 @@ def run_ope(config: OpeConfig) -> None:
         raise InputError("give either --policy or --decisions")
     if not 0 < config.confidence < 1:
         raise InputError(f"--confidence {config.confidence} is not between 0 and 1")
+    if not config.min_effective >= 2:
+        raise InputError(f"--min-effective {config.min_effective}: no interval from fewer than 2")
     limits = Limits(config.min_effective, config.max_unsupported)
     log, name, weights, shares, notes = _asked(config)
     judged = judge(name, log, weights, shares, limits, config.confidence)

@@ -58,8 +58,9 @@ class TrafficConfig:
     """Time at which the world starts, ISO 8601 with its zone."""
     log: Path | None = None
     """Instead of the world: send the customers of this log, once each."""
-    connections: Annotated[int, tyro.conf.arg(aliases=["--concurrency"])] = 16
-    """Requests under way at the same time, each on its own connection."""
+    connections: Annotated[int, tyro.conf.arg(aliases=["--concurrency"])] = 8
+    """Requests under way at the same time, each on its own connection. More of them than a small
+    machine can serve only wait, until the service answers some with degraded silence."""
     label: str | None = None
     """Starts every user id. The same label asks the same requests again; by default a new one, so
     that the service meets strangers instead of users who remember another run."""
@@ -89,7 +90,7 @@ class Counts:
 
     def summary(self) -> dict[str, Any]:
         """Figures for the result; latencies are those of decisions."""
-        p50, p99 = np.percentile(self.offer_ms, (50, 99)) if self.offer_ms else (np.nan, np.nan)
+        p50, p99 = np.percentile(self.offer_ms, (50, 99)) if self.offer_ms else (0.0, 0.0)
         return {
             "requests": len(self.offer_ms) + self.event_calls + self.errors,
             "errors": self.errors,
