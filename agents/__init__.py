@@ -8,12 +8,18 @@ Room map, each file one concept. What a service may load (NumPy only):
 * ``quadrature``: which of several Gaussians is largest.
 * ``baselines``: silence, uniform, constant, and the rule book a marketer would write.
 
-What learns and judges (RLlib, torch, the simulators):
+What learns (RLlib, torch, the simulators):
 
-* ``columns``: the runner that collects experience as columns.
-* ``q_learning``: masked double dueling deep Q-learning.
-* ``bandits``: linear Thompson sampling with exact statistics.
+* ``columns``: the runner that collects experience as columns, and the memory of it.
+* ``rewards``: what is learnt from.
+* ``algorithm``: what the learners share as RLlib algorithms.
+* ``q_learning``, ``q_learner``: masked double dueling deep Q-learning: settings, network, update.
+* ``silence_value``: what users are worth when left alone, Q-learning's potential.
+* ``bandits``, ``linear_learner``: linear Thompson sampling: settings, exact posterior.
 * ``train``: from a learner's name to a bundle.
-* ``evaluate``: policies against each other under the same luck.
-* ``ope``: what a log says about a policy that did not write it.
+
+What judges:
+
+* ``judging``, ``evaluate``: policies against each other under the same luck.
+* ``ope``, ``estimators``: what a log says about a policy that did not write it.
 """

@@ -1,0 +1,89 @@
+"""What the learners share as RLlib algorithms: collecting, updating, handing over, restoring."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
+from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    ENV_RUNNER_SAMPLING_TIMER,
+    LEARNER_RESULTS,
+    LEARNER_UPDATE_TIMER,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    TIMERS,
+)
+
+from agents.columns import Experience
+from agents.rewards import learning_reward
+
+MODULE = f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}"
+
+
+class OfferAlgorithm(Algorithm):
+    """An RLlib algorithm whose experience is columns."""
+
+    def sampled_steps(self) -> int:
+        """Decisions sampled since the beginning, over restarts."""
+        path = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
+        return int(self.metrics.peek(path, default=0))
+
+    def collect(self) -> list[Experience]:
+        """One fragment from every runner."""
+        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
+            experiences, results = synchronous_parallel_sample(
+                worker_set=self.env_runner_group,
+                concat=True,
+                sample_timeout_s=self.config.sample_timeout_s,
+                _uses_new_env_runners=True,
+                _return_metrics=True,
+            )
+        self.metrics.aggregate(results, key=ENV_RUNNER_RESULTS)
+        return list(experiences)
+
+    def reward_cents(self, experience: Experience) -> NDArray[np.float64]:
+        """What is learnt from these steps, float64 [N]."""
+        price = float(self.config.env_config.get("budget_price", 0.0))
+        return learning_reward(experience.columns, self.config.reward, price)
+
+    def update(self, columns: dict[str, NDArray[Any]], minibatch: int | None = None) -> None:
+        """Let the learners learn from rows, in minibatches or all at once."""
+        batch = SampleBatch(columns)
+        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
+            results = self.learner_group.update(
+                batch=MultiAgentBatch({DEFAULT_MODULE_ID: batch}, env_steps=len(batch)),
+                timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self.sampled_steps()},
+                minibatch_size=minibatch,
+                num_epochs=1,
+            )
+        self.metrics.aggregate(results, key=LEARNER_RESULTS)
+
+    def hand_over(self) -> None:
+        """Give runners what the learners have learnt."""
+        self.env_runner_group.sync_weights(
+            from_worker_or_learner_group=self.learner_group, inference_only=True
+        )
+
+    def ask_learner(self, question: Any) -> Any:
+        """The answer of one learner; all of them know the same."""
+        answers = list(self.learner_group.foreach_learner(question))
+        return answers[0].get()
+
+    def restore_from_path(self, path: Any, *args: Any, **kwargs: Any) -> None:
+        """Restore a checkpoint, and see to it that every runner really has its weights.
+
+        RLlib drops a hand-over while another is under way, and runners refuse weights with an
+        older sequence number than their own: here they go without a number, and are waited for.
+        """
+        super().restore_from_path(path, *args, **kwargs)
+        state = self.learner_group.get_state(components=MODULE, inference_only=True)
+        weights = state[COMPONENT_LEARNER][COMPONENT_RL_MODULE]
+        self.env_runner_group.foreach_env_runner(
+            lambda runner: runner.set_state({COMPONENT_RL_MODULE: weights}),
+            local_env_runner=self.env_runner is not None,
+        )

@@ -1,0 +1,179 @@
+"""Masked double dueling deep Q-learning of offers, as an RLlib algorithm."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+
+from agents.algorithm import OfferAlgorithm
+from agents.columns import (
+    MASK,
+    NEXT_MASK,
+    NEXT_OBSERVATIONS,
+    OBSERVATIONS,
+    ColumnEnvRunner,
+    Experience,
+    ReplayColumns,
+)
+from agents.q_learner import ELAPSED, REWARD, QLearner, QModule
+from agents.q_network import QNetworkPolicy
+from agents.rewards import LearningReward
+from agents.silence_value import fit_silence_value
+
+LEARNT = (
+    OBSERVATIONS, MASK, NEXT_OBSERVATIONS, NEXT_MASK, Columns.ACTIONS, Columns.TERMINATEDS,
+    ELAPSED, REWARD,
+)  # fmt: skip
+
+
+class QLearningConfig(AlgorithmConfig):
+    """Settings of Q-learning; the defaults are what a minute on two cores was tuned for."""
+
+    def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
+        super().__init__(algo_class=algo_class or QLearning)
+        self.env_runner_cls = ColumnEnvRunner
+        self.num_env_runners = 0
+        self.num_envs_per_env_runner = 512
+        self.rollout_fragment_length = 4
+        self.train_batch_size_per_learner = 512
+        self.gamma = 0.97
+        self.lr = 1e-3
+        self.reward: LearningReward = "expected"
+        self.reward_scale = 0.01
+        self.silence_steps = 100_000
+        self.hidden = (128, 128)
+        self.huber = False
+        self.tau = 0.2
+        self.updates = 8
+        self.replay_rows = 200_000
+        self.first_rows = 20_000
+        self.epsilon_first = 1.0
+        self.epsilon_last = 0.1
+        self.epsilon_steps = 400_000
+        self.silence_share = 0.5
+        self.floor = 0.02
+
+    def training(  # type: ignore[override]
+        self,
+        *,
+        reward: LearningReward | None = None,
+        reward_scale: float | None = None,
+        silence_steps: int | None = None,
+        hidden: tuple[int, ...] | None = None,
+        huber: bool | None = None,
+        tau: float | None = None,
+        updates: int | None = None,
+        replay_rows: int | None = None,
+        first_rows: int | None = None,
+        epsilon: tuple[float, float, int] | None = None,
+        silence_share: float | None = None,
+        floor: float | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Set what is learnt and how; None leaves a setting as it is.
+
+        Args:
+            reward: see ``agents.rewards``.
+            reward_scale: learnt values per cent of reward.
+            silence_steps: steps of silence from which its value is learnt first; 0: no potential.
+            hidden: widths of the hidden layers.
+            huber: Huber's loss instead of the square; under-values rare large rewards.
+            tau: share of the network that the target network takes over after each iteration.
+            updates: minibatches an iteration.
+            replay_rows: steps that are remembered.
+            first_rows: steps before the first update.
+            epsilon: exploration at first, at last, and the steps in between.
+            silence_share: share of the explored actions that is silence.
+            floor: exploration that the finished policy keeps.
+            **kwargs: RLlib's own settings.
+        """
+        super().training(**kwargs)
+        given = dict(
+            reward=reward, reward_scale=reward_scale, silence_steps=silence_steps, hidden=hidden,
+            huber=huber, tau=tau, updates=updates, replay_rows=replay_rows, first_rows=first_rows,
+            silence_share=silence_share, floor=floor,
+        )  # fmt: skip
+        if epsilon is not None:
+            first, last, steps = epsilon
+            given |= dict(epsilon_first=first, epsilon_last=last, epsilon_steps=steps)
+        for name, value in given.items():
+            if value is not None:
+                setattr(self, name, value)
+        return self
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """The Q-network."""
+        return RLModuleSpec(module_class=QModule)
+
+    def get_default_learner_class(self) -> type[QLearner]:
+        """Its learner."""
+        return QLearner
+
+    @property
+    def _model_config_auto_includes(self) -> dict[str, Any]:
+        names = ("hidden", "epsilon_first", "epsilon_last", "epsilon_steps", "silence_share")
+        return super()._model_config_auto_includes | {name: getattr(self, name) for name in names}
+
+
+class QLearning(OfferAlgorithm):
+    """Sample columns, remember them, learn from remembered minibatches."""
+
+    @classmethod
+    def get_default_config(cls) -> QLearningConfig:
+        """The defaults."""
+        return QLearningConfig()
+
+    def setup(self, config: AlgorithmConfig) -> None:
+        """Build runners and learners, and an empty memory."""
+        super().setup(config)
+        self._replay = ReplayColumns(self.config.replay_rows)
+        self._rng = np.random.default_rng(self.config.seed)
+
+    def training_step(self) -> None:
+        """One iteration: the value of silence first, then sample, remember, learn, hand over."""
+        if self.config.silence_steps and self.sampled_steps() == 0:
+            self._learn_silence()
+        for experience in self.collect():
+            self._remember(experience)
+        if len(self._replay) >= self.config.first_rows:
+            size = self.config.train_batch_size_per_learner
+            rows = size * self.config.updates * max(1, self.config.num_learners)
+            self.update(self._replay.sample(self._rng, rows), minibatch=size)
+            self.hand_over()
+
+    def policy(self) -> QNetworkPolicy:
+        """What has been learnt, as a policy."""
+        floor = self.config.floor
+        answer: QNetworkPolicy = self.ask_learner(
+            lambda learner: learner.module[DEFAULT_MODULE_ID].unwrapped().policy(floor)
+        )
+        return answer
+
+    def _reward(self, experience: Experience) -> NDArray[np.float64]:
+        return self.reward_cents(experience) * self.config.reward_scale
+
+    def _learn_silence(self) -> None:
+        """Leave users alone for a while; what they are worth then becomes the potential."""
+        each = self.config.silence_steps // max(1, self.config.num_env_runners)
+        experience = Experience.concatenate(
+            self.env_runner_group.foreach_env_runner(
+                lambda runner: runner.sample_silence(each),
+                local_env_runner=self.config.num_env_runners == 0,
+            )
+        )
+        value = fit_silence_value(experience.columns, self._reward(experience), self.config.gamma)
+        self.learner_group.foreach_learner(lambda learner: learner.set_silence_value(value))
+
+    def _remember(self, experience: Experience) -> None:
+        columns = experience.columns | {REWARD: self._reward(experience)}
+        columns = {name: columns[name] for name in LEARNT}
+        for name in (REWARD, ELAPSED):
+            columns[name] = columns[name].astype(np.float32)
+        self._replay.add(columns)

@@ -1,0 +1,266 @@
+"""The command that trains a learner, in the synthetic world or from a log, into a bundle."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+from rich.console import Console
+
+from agents.rewards import LearningReward
+from envs.catalogue import Catalogue, load_catalogue
+from envs.errors import InputError
+from envs.lineage import lineage
+from simulators.progress import Bar
+
+OTHER_LUCK = 1_000_000
+"""Added to the seed of training: it meets other people than an evaluation with the same seed."""
+SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Train a policy and write it as a bundle."""
+
+    learner: tyro.conf.Positional[Literal["q", "lints"]]
+    """q: masked double dueling deep Q-learning; lints: linear Thompson sampling."""
+    out: Path = Path("runs/policy")
+    """Folder of the bundle."""
+    seed: int = 0
+    """Of initial weights, exploration and training users; with --steps the run repeats exactly."""
+    seconds: float | None = None
+    """How long to train; a minute when neither --seconds nor --steps is given."""
+    steps: int | None = None
+    """How many decisions to train for."""
+    preset: str = "default"
+    """World to train in: default or small."""
+    log: Path | None = None
+    """Train from this log (Parquet file or folder) instead of a world; lints only."""
+    catalogue: Path | None = None
+    """A catalogue file; the default one, or the log's own, when left out."""
+    reward: LearningReward | None = None
+    """What is learnt from (agents/rewards.py); the learner's own choice when left out."""
+    budget_price: float = 0.0
+    """Price of a cent spent, in cents."""
+    floor: float | None = None
+    """Share of the policy's decisions drawn uniformly; the learner's default when left out."""
+    days: float = 28.0
+    """Length of an episode."""
+    runners: int = 0
+    """Remote processes that collect experience; 0: this one does."""
+    learners: int = 0
+    """Remote processes that learn; 0: this one does."""
+    address: str | None = None
+    """Ray cluster to use; one is started here when left out."""
+    checkpoint: Path | None = None
+    """Where to leave an RLlib checkpoint, to go on from."""
+    resume: Path | None = None
+    """RLlib checkpoint to go on from. Checkpoints run code when loaded: only your own."""
+    evaluate_users: int = 300
+    """People of the evaluation at the end, whose figures go into the bundle; 0: none."""
+    json: bool = False
+    """Print the result as one JSON object."""
+
+
+def run_train(config: TrainConfig) -> None:
+    """The command: train, evaluate, write the bundle, say what came of it."""
+    _check(config)
+    with quiet_ray(config.address):
+        result = _from_log(config) if config.log is not None else _in_world(config)
+    if config.json:
+        print(json.dumps(result))
+        return
+    figures = result["figures"]
+    line = f"{figures['steps']:,} decisions in {figures['seconds']:.0f} s -> {config.out}"
+    gain = figures.get("gain_over_silence")
+    if gain:
+        line += (
+            f"\ngain over silence {gain['mean']:.1f} [{gain['low']:.1f}, {gain['high']:.1f}] "
+            f"cents a user-week ({figures['evaluation']['users']} users)"
+        )
+    Console(stderr=True).print(line, highlight=False)
+
+
+def _check(config: TrainConfig) -> None:
+    """Refuse what does not fit together, before anything starts.
+
+    Raises:
+        InputError: names the value and the remedy.
+    """
+    for name in ("seconds", "steps"):
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise InputError(f"--{name} {value} has to be above 0")
+    for name in ("runners", "learners", "budget_price", "evaluate_users", "seed"):
+        if not getattr(config, name) >= 0:
+            raise InputError(f"--{name.replace('_', '-')} {getattr(config, name)} is below 0")
+    if config.floor is not None and not 0 <= config.floor <= 1:
+        raise InputError(f"--floor {config.floor} is not a share, 0 to 1")
+    if config.log is not None and config.learner != "lints":
+        raise InputError(f"{config.learner} does not learn from a log: train lints with --log")
+    if config.log is not None and config.reward not in (None, "sampled"):
+        raise InputError(f"--reward {config.reward}: a log only knows what was paid: use sampled")
+    if config.resume is not None and not config.resume.is_dir():
+        raise InputError(f"no checkpoint at {config.resume}: give a folder left by --checkpoint")
+
+
+@contextmanager
+def quiet_ray(address: str | None) -> Iterator[None]:
+    """Ray for the time of a training: a small local one, or a cluster's; ended only if ours."""
+    if address is None:
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    import ray
+    import torch
+
+    torch.set_num_threads(1)
+    for name in ("ray", "ray.rllib", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    ours = not ray.is_initialized()
+    if ours and address is not None:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    elif ours:
+        ray.init(
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            object_store_memory=200 * 2**20,
+        )
+    try:
+        yield
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _in_world(config: TrainConfig) -> dict[str, Any]:
+    """Train in the synthetic world."""
+    catalogue = load_catalogue(config.catalogue)
+    algorithm = world_algorithm(config)
+    try:
+        if config.resume is not None:
+            algorithm.restore_from_path(config.resume.resolve().as_posix())
+        started = time.perf_counter()
+        steps = _train(algorithm, config)
+        seconds = time.perf_counter() - started
+        if config.checkpoint is not None:
+            algorithm.save_to_path(config.checkpoint.resolve().as_posix())
+        policy = algorithm.policy()
+        settings = {"reward": algorithm.config.reward, "gamma": algorithm.config.gamma}
+    finally:
+        algorithm.stop()
+    figures = {"steps": steps, "seconds": round(seconds, 1), "preset": config.preset, **settings}
+    figures |= _evaluation(config, catalogue, policy)
+    return _write(config, catalogue, policy, figures)
+
+
+def world_algorithm(config: TrainConfig) -> Any:
+    """The RLlib algorithm of a configuration, built."""
+    environment: dict[str, Any] = {
+        "preset": config.preset,
+        "days": config.days,
+        "budget_price": config.budget_price,
+    }
+    if config.catalogue is not None:
+        environment["catalogue"] = str(config.catalogue.resolve())
+    settings = _learner_config(config.learner)
+    settings = (
+        settings.environment("simulators:SceneLift-v0", env_config=environment)
+        .env_runners(num_env_runners=config.runners)
+        .learners(num_learners=config.learners)
+        .training(reward=config.reward, floor=config.floor)
+        .debugging(seed=config.seed + OTHER_LUCK, log_level="ERROR")
+    )
+    return settings.build_algo()
+
+
+def _learner_config(learner: str) -> Any:
+    if learner == "q":
+        from agents.q_learning import QLearningConfig
+
+        return QLearningConfig()
+    from agents.bandits import LinearThompsonConfig
+
+    return LinearThompsonConfig()
+
+
+def _train(algorithm: Any, config: TrainConfig) -> int:
+    """Iterate until the steps or the seconds are used up; the steps taken."""
+    seconds = SECONDS if config.seconds is None and config.steps is None else config.seconds
+    first, started = algorithm.sampled_steps(), time.perf_counter()
+    with Bar(f"training {config.learner}", shown=not config.json) as bar:
+        while True:
+            algorithm.train()
+            steps = algorithm.sampled_steps() - first
+            shares = [(time.perf_counter() - started) / seconds] if seconds else []
+            shares += [steps / config.steps] if config.steps else []
+            bar.update(min(1.0, max(shares)))
+            if max(shares) >= 1.0:
+                return int(steps)
+
+
+def _evaluation(config: TrainConfig, catalogue: Catalogue, policy: Any) -> dict[str, Any]:
+    """The paired gain over silence on people that training did not meet."""
+    if not config.evaluate_users:
+        return {}
+    from agents.baselines import make_baseline
+    from agents.judging import Field, interval, play
+
+    field = Field(catalogue, config.preset, max(2, config.evaluate_users), seeds=(config.seed,))
+    silence = play(field, make_baseline("silence", catalogue)).value
+    value = play(field, policy).value
+    return {
+        "evaluation": {"users": field.users, "days": field.days, "cents": field.cents},
+        "value_per_user_week_cents": interval(value),
+        "gain_over_silence": interval(value - silence),
+    }
+
+
+def _from_log(config: TrainConfig) -> dict[str, Any]:
+    """Train linear Thompson sampling from the decisions of a log."""
+    from agents.bandits import LinearThompsonConfig
+    from simulators.logged import read_log
+
+    assert config.log is not None
+    log = read_log(config.log)
+    if config.catalogue is not None and load_catalogue(config.catalogue).hash != log.catalogue.hash:
+        raise InputError(f"{config.log} is a log of another catalogue than {config.catalogue}")
+    log = log.learnable()
+    if not len(log):
+        raise InputError(f"{config.log} has no decision with a known reward")
+    settings = LinearThompsonConfig().from_log(log.observations.shape[1], log.mask.shape[1])
+    settings = settings.training(
+        reward="sampled", floor=config.floor, noise=max(float(log.rewards.std()), 1e-6)
+    )
+    settings = settings.learners(num_learners=config.learners).debugging(seed=config.seed)
+    algorithm = settings.build_algo()
+    started = time.perf_counter()
+    try:
+        algorithm.learn(log.observations, log.actions, log.rewards)
+        policy = algorithm.policy()
+    finally:
+        algorithm.stop()
+    seconds = time.perf_counter() - started
+    figures = {"steps": len(log), "seconds": round(seconds, 1), "reward_unit": log.reward_unit}
+    return _write(config, log.catalogue, policy, figures)
+
+
+def _write(
+    config: TrainConfig, catalogue: Catalogue, policy: Any, figures: dict[str, Any]
+) -> dict[str, Any]:
+    from agents.policy import save_bundle
+
+    origin = lineage(config.seed)
+    save_bundle(config.out, policy, catalogue, origin, figures)
+    return {"out": str(config.out), "learner": config.learner, "figures": figures,
+            "lineage": origin}  # fmt: skip
