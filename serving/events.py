@@ -24,7 +24,7 @@ from serving.state import EventsCommit, Store, StoredUser
 from serving.vocabulary import Vocabulary
 
 TRIES: Final = 8
-PATIENCE_S: Final = 3.0
+PATIENCE_S: Final = 2.0
 """How long events wait for Redis before the caller is asked to tell them again."""
 SLICE: Final = 64
 """Events after which decisions that wait get their turn."""

@@ -62,6 +62,7 @@ def prepare(folder: Path) -> Mapping[str, str]:
     return {
         "RAY_AUTH_MODE": "disabled",  # the cluster is this machine's own and only for us
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",  # 15 as it comes: fit for training, not for answering
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import Any, Final
@@ -23,6 +24,9 @@ from serving.settings import Settings
 from serving.state import Store
 
 DECISION_ID: Final = re.compile(r"[0-9a-f]{32}-[0-9a-f]{20}")
+
+PATIENCE_S: Final = 1.0
+"""How long probes and explanations wait for Redis."""
 
 
 class Service:
@@ -53,8 +57,11 @@ class Service:
         decider = self.offers.decider
         if decider.policy is None:
             raise Failure(503, "not_ready", f"no policy serves: {self.refused_policy}")
-        if not await self.store.answers():
-            raise Failure(503, "not_ready", "Redis does not answer")
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self.store.ping()
+        except (RedisError, OSError):
+            raise Failure(503, "not_ready", "Redis does not answer") from None
         return {
             "ready": True,
             "policy": decider.policy_name,
@@ -66,7 +73,8 @@ class Service:
     async def metrics_text(self) -> bytes:
         """The metrics of this service."""
         try:
-            lag = await self.store.journal_lag()
+            async with asyncio.timeout(PATIENCE_S):
+                lag = await self.store.journal_lag()
         except (RedisError, OSError):
             lag = None
         return self.metrics.text(lag, lag is not None and self.offers.decider.policy is not None)
@@ -80,7 +88,8 @@ class Service:
         if not DECISION_ID.fullmatch(decision_id):
             raise _unknown()
         try:
-            fields = await self.store.decision(decision_id)
+            async with asyncio.timeout(PATIENCE_S):
+                fields = await self.store.decision(decision_id)
         except (RedisError, OSError):
             raise Failure(503, "not_ready", "Redis does not answer: ask again") from None
         if fields is None or "answer" not in fields:

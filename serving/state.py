@@ -19,7 +19,7 @@ import numpy as np
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from envs.catalogue import Catalogue
 from envs.encoding import Encoding
@@ -152,12 +152,9 @@ class Store:
         """Give the connections back."""
         await self._redis.aclose()
 
-    async def answers(self) -> bool:
-        """Whether Redis answers."""
-        try:
-            return await self._redis.ping()
-        except (RedisError, OSError):
-            return False
+    async def ping(self) -> None:
+        """Return once Redis has answered."""
+        await self._redis.ping()
 
     async def read(self, user: str, decision_id: str) -> tuple[StoredUser, bytes | None]:
         """A user, and the answer that this decision has got already. One round trip."""
