@@ -24,10 +24,16 @@ class ChildError(Exception):
 class Child:
     """One program of ours, running; leaving the ``with`` block ends it and all it started."""
 
-    def __init__(self, title: str, arguments: Sequence[str], log: Path | None = None) -> None:
-        """Start ``python -m arguments``; with a log, its output goes there and not to the terminal.
+    def __init__(
+        self, title: str, arguments: Sequence[str], log: Path | None = None, quiet: bool = False
+    ) -> None:
+        """Start ``python -m arguments`` in a session of its own, out of the terminal's Ctrl-C.
 
-        Its own session keeps the terminal's Ctrl-C from it: the demo decides when it ends.
+        Args:
+            title: what errors call it.
+            arguments: the module and its arguments.
+            log: where its output goes instead of the terminal.
+            quiet: drop its result and keep its progress.
         """
         self._title = title
         self._log = log
@@ -35,7 +41,7 @@ class Child:
         self._process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if log else None,
+            stdout=subprocess.PIPE if log else subprocess.DEVNULL if quiet else None,
             stderr=subprocess.STDOUT if log else None,
             text=True,
             start_new_session=True,

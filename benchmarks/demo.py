@@ -3,37 +3,33 @@
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tyro
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from agents.baselines import Constant, constants, make_baseline
+from agents.judging import Field, play, rivals
+from agents.policy import Policy
 from benchmarks.children import Child, ChildError
 from benchmarks.comparison import Comparison, compare
 from benchmarks.report import Http, draw, table, write_summary
 from envs.catalogue import load_catalogue
-from envs.decisions import Policy
 from envs.errors import InputError
 from envs.lineage import lineage
-from simulators.rollout import rollout
-from simulators.trace import Trace
-from simulators.value import per_user_week
-from simulators.world import SyntheticWorld
 
 AGENT = "agent"
 TITLES = {
-    AGENT: "agent, over HTTP",
+    AGENT: "agent (HTTP)",
     "silence": "silence",
-    "uniform": "uniform over the allowed",
+    "uniform": "uniform",
     "best_constant": "best constant",
     "rule_book": "rule book",
 }
@@ -43,14 +39,14 @@ TITLES = {
 class DemoConfig:
     """Train a small policy, serve it, send it simulated users over HTTP and print the lift."""
 
-    users: int = 400
+    users: int = 200
     """Simulated users sent to the service."""
     days: int = 14
     """Days each of them lives through."""
     train_seconds: float = 60.0
     """How long to train."""
-    port: int = 0
-    """Port of the service; 0 takes a free one."""
+    port: int = 8000
+    """Port of the service; a free one is taken when somebody listens there."""
     seed: int = 0
     """Of training, users and luck."""
     out: Path = Path("runs/demo")
@@ -59,11 +55,6 @@ class DemoConfig:
     """End when the table is printed, instead of leaving the API up; also DEMO_EXIT=1."""
 
 
-OTHER_USERS = 1_000_000
-"""First of the people on whom the best constant is chosen: none of those it is judged on."""
-CENTS = ("expected_cents", "net_cents")
-"""Net value as its mean given the hidden state of the user, and as it fell: the same on average,
-the first with far less noise."""
 READY_SECONDS = 180.0
 
 
@@ -83,7 +74,7 @@ def run(config: DemoConfig, leave: bool) -> None:
         say(f"[bold]3/4[/] Sending {config.users} users x {config.days} days to {url}")
         traffic = send_users(config, url)
         say("[bold]4/4[/] The same people and the same luck under the rivals")
-        say(report(config, traffic, rivals(config)))
+        say(report(config, traffic))
         say(f"Written: {config.out}/summary.json, {config.out}/lift.png")
         if not leave:
             say(f"The API is up at {url} (in a browser: {url}/docs). Ctrl-C stops everything.")
@@ -105,6 +96,7 @@ def train(config: DemoConfig) -> None:
     """Train the agent into a bundle."""
     arguments = ["agents", "train", "q", "--seconds", f"{config.train_seconds:g}"]
     arguments += ["--seed", str(config.seed), "--out", str(config.out / "policy")]
+    arguments += ["--evaluate-users", "0"]  # the demo judges it over HTTP
     with Child("training", arguments) as training:
         training.finish()
 
@@ -113,9 +105,20 @@ def train(config: DemoConfig) -> None:
 def served(config: DemoConfig) -> Iterator[tuple[Child, str]]:
     """The service, up, and its address; leaving stops it with its Redis and its Ray."""
     arguments = ["serving", "up", "--policy", str(config.out / "policy")]
-    arguments += ["--port", str(config.port), "--run-dir", str(config.out / "serving")]
+    arguments += ["--port", str(free_port(config.port)), "--run-dir", str(config.out / "serving")]
     with Child("the service", arguments, log=config.out / "serving.log") as service:
         yield service, service.address(READY_SECONDS)
+
+
+def free_port(wanted: int) -> int:
+    """The wanted port when nobody listens there, else any free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            number: int = probe.getsockname()[1]
+            return number
+    raise InputError(f"port {wanted} is taken and no other is free")
 
 
 def send_users(config: DemoConfig, url: str) -> dict[str, Any]:
@@ -123,57 +126,39 @@ def send_users(config: DemoConfig, url: str) -> dict[str, Any]:
     out = config.out / "traffic.json"
     arguments = ["simulators", "traffic", "--url", url, "--users", str(config.users)]
     arguments += ["--days", str(config.days), "--seed", str(config.seed), "--out", str(out)]
-    with Child("the traffic", arguments) as traffic:
+    with Child("the traffic", [*arguments, "--json"], quiet=True) as traffic:
         traffic.finish()
     result: dict[str, Any] = json.loads(out.read_text())
     return result
 
 
-def rivals(config: DemoConfig) -> dict[str, Trace]:
-    """What the rivals make of the users that were sent to the service."""
-    catalogue = load_catalogue()
-    policies: dict[str, Policy] = {
-        "silence": make_baseline("silence", catalogue),
-        "uniform": make_baseline("uniform", catalogue),
-        "best_constant": best_constant(config),
-        "rule_book": make_baseline("rule_book", catalogue),
-    }
-    users = np.arange(config.users)
-    return {name: played(config, policy, users) for name, policy in policies.items()}
+def report(config: DemoConfig, traffic: dict[str, Any]) -> Table:
+    """Judge the agent; leave picture and summary in the folder; the table is for the terminal."""
+    field = Field(load_catalogue(), users=config.users, days=config.days, seeds=(config.seed,))
+    known = rivals(field)
+    comparison = judge(field, traffic, known)
+    fallen = judge(replace(field, cents="net_cents"), traffic, known)
+    http = Http(*(traffic[name] for name in ("requests", "errors", "p50_ms", "p99_ms")))
+    draw(comparison, TITLES, AGENT, config.out / "lift.png")
+    write_summary(config.out / "summary.json", lineage(config.seed), http, comparison, fallen)
+    return table(comparison, TITLES, AGENT, notes(traffic, known["best_constant"].name))
 
 
-def best_constant(config: DemoConfig) -> Constant:
-    """The one action that makes the most of other users whenever it is allowed."""
-    others = np.arange(OTHER_USERS, OTHER_USERS + config.users)
-    return max(
-        constants(load_catalogue()),
-        key=lambda policy: float(per_user_week(played(config, policy, others), CENTS[0]).mean()),
+def notes(traffic: dict[str, Any], constant: str) -> str:
+    """What has to be known to read the table."""
+    return (
+        "Values are means given what nobody observes of the users; what fell by chance is in the "
+        f"summary. Chosen on other people: {constant}. HTTP: {traffic['requests']:,} requests, "
+        f"{traffic['errors']} errors, {traffic['degraded']} degraded, "
+        f"p50 {traffic['p50_ms']:.1f} ms, p99 {traffic['p99_ms']:.1f} ms."
     )
 
 
-def played(config: DemoConfig, policy: Policy, users: NDArray[np.int64]) -> Trace:
-    """A rival's rollout in process, with the luck that the users met over HTTP."""
-    world = SyntheticWorld(len(users), config.seed)
-    return rollout(world, policy, users, config.days)
-
-
-def judge(
-    config: DemoConfig, traffic: dict[str, Any], traces: dict[str, Trace], cents: str
-) -> Comparison:
-    """The agent beside its rivals, user by user, by one way of counting cents."""
-    agent = np.asarray(traffic[cents], np.float64) / (config.days / 7)
-    rivals = {name: per_user_week(trace, cents) for name, trace in traces.items()}
-    return compare({AGENT: agent, **rivals}, config.days, AGENT)
-
-
-def report(config: DemoConfig, traffic: dict[str, Any], traces: dict[str, Trace]) -> Table:
-    """Leave the picture and the summary in the folder; the table is for the terminal."""
-    titles = TITLES | {"best_constant": f"best constant, {traces['best_constant'].info.policy}"}
-    comparison, realised = (judge(config, traffic, traces, cents) for cents in CENTS)
-    http = Http(*(traffic[name] for name in ("requests", "errors", "p50_ms", "p99_ms")))
-    draw(comparison, titles, AGENT, config.out / "lift.png")
-    write_summary(config.out / "summary.json", lineage(config.seed), http, comparison, realised)
-    return table(comparison, titles, http, AGENT)
+def judge(field: Field, traffic: dict[str, Any], known: dict[str, Policy]) -> Comparison:
+    """The agent over HTTP beside its rivals in process, user by user, with the same luck."""
+    agent = np.asarray(traffic[field.cents], np.float64) / (field.days / 7)
+    weekly = {name: play(field, policy).value for name, policy in known.items()}
+    return compare({AGENT: agent, **weekly}, field.days, AGENT)
 
 
 def main() -> int:

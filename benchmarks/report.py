@@ -27,28 +27,20 @@ class Http:
     p99_ms: float
 
 
-def table(comparison: Comparison, titles: dict[str, str], http: Http, agent: str) -> Table:
+def table(comparison: Comparison, titles: dict[str, str], agent: str, notes: str) -> Table:
     """Net value and paired difference of each policy, one row each, the agent first."""
     rows = Table(
-        title=f"Net value in cents per user-week, 95 % intervals\n"
+        title="Net value, cents per user-week, with 95 % intervals\n"
         f"{comparison.users} users x {comparison.days:g} days, the same luck for all",
-    )
-    rows.caption = (
-        "Each value is the mean given the hidden state of the users: what fell by chance is in the "
-        f"summary. HTTP: {http.requests:,} requests, {http.errors} errors, "
-        f"p50 {http.p50_ms:.1f} ms, p99 {http.p99_ms:.1f} ms."
+        caption=notes,
     )
     rows.add_column("policy")
-    rows.add_column("value", justify="right")
-    rows.add_column("agent minus it, paired", justify="right")
-    rows.add_column("lift", justify="right")
-    rows.add_column("denominator", justify="right")
+    for heading in ("value", "agent minus it, paired", "the same in % of its value"):
+        rows.add_column(heading, justify="right")
     for name, value in comparison.values.items():
         row = [titles[name], shown(value)]
         if name != agent:
-            row += [shown(comparison.differences[name])]
-            row += [f"{shown(comparison.lifts[name], 100)} %"]
-            row += [f"{value.mean:,.1f}"]
+            row += [shown(comparison.differences[name]), shown(comparison.lifts[name], 100)]
         rows.add_row(*row, style="bold" if name == agent else None)
     return rows
 

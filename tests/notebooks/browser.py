@@ -93,7 +93,7 @@ class Page:
 
 
 @contextmanager
-def opened(url: str, width: int = 1280, height: int = 1400) -> Iterator[Page]:
+def opened(url: str, width: int = 1280, height: int = 1640) -> Iterator[Page]:
     """A page of Chromium at ``url``; leaving ends the browser."""
     chromium = shutil.which("chromium")
     assert chromium, "no chromium: apt-get install chromium"
