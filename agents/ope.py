@@ -213,7 +213,7 @@ def _report(
         print(json.dumps(result))
         return
     console = Console()
-    console.width = max(console.width, 104)
+    console.width = max(console.width, 112)
     console.print(_table(config, log, judged, arms))
     for note in notes:
         console.print(note)
@@ -224,7 +224,7 @@ def _table(config: OpeConfig, log: Log, judged: Judgement, arms: list[Judgement]
     table = Table(
         box=box.SIMPLE, title=f"{log.reward_unit} a decision ({level}), {len(log):,} decisions"
     )
-    table.add_column("policy", overflow="fold")
+    table.add_column("policy", overflow="fold", min_width=20)
     for heading in ("IPS", "SNIPS", "effective", "mean w", "arm's mean", "policy - arm"):
         table.add_column(heading, justify="right")
     for row in (judged, *arms):

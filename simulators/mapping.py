@@ -5,17 +5,17 @@ A person writes it in YAML, so errors name file, line, field and value. docs/log
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from envs.catalogue import Catalogue, load_catalogue
-from envs.clock import known_zone, parse_time, to_seconds
+from envs.clock import known_zone, parse_time, to_datetime, to_seconds
 from envs.errors import InputError
 
 
@@ -72,27 +72,44 @@ class ConstantOrColumn(_Part):
 
 
 class Time(_Part):
-    """When a decision was taken: ISO 8601, with its own zone or in the one named here."""
+    """When a decision was taken: ISO 8601, or a number of days or hours since some moment."""
 
     constant: str | None = None
     column: str | None = None
     zone: str | None = None
+    """Of times that do not say theirs."""
+    since: str | None = None
+    """The moment that the column counts from."""
+    unit: Literal["days", "hours"] = "days"
+    """What it counts."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         self._exactly_one("constant", "column")
         if self.zone is not None and not known_zone(self.zone):
             raise ValueError(f"time zone {self.zone!r} does not exist: use one like Europe/Berlin")
-        if self.constant is not None:
-            self.seconds(self.constant)
+        if self.since is not None and self.column is None:
+            raise ValueError("since needs a column that counts from it")
+        for moment in (self.constant, self.since):
+            if moment is not None:
+                self._moment(moment)
         return self
 
     def seconds(self, text: str) -> int:
         """Seconds since 2020-01-01T00:00Z of a time as the table writes it.
 
         Raises:
-            ValueError: not ISO 8601, without a zone, or outside 2000 to 2050.
+            ValueError: neither ISO 8601 nor a number, without a zone, or outside 2000 to 2050.
         """
+        if self.since is None:
+            return self._moment(text)
+        try:
+            passed = timedelta(**{self.unit: float(text)})
+            return to_seconds(to_datetime(self._moment(self.since)) + passed)
+        except OverflowError:
+            raise ValueError(f"{text!r} {self.unit} lie outside 2000 to 2050") from None
+
+    def _moment(self, text: str) -> int:
         if self.zone is None:
             return parse_time(text)
         moment = datetime.fromisoformat(text)

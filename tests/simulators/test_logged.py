@@ -200,6 +200,20 @@ def test_propensities_come_from_a_constant_or_a_column(
     assert imported(folder).propensities.tolist() == expected
 
 
+def test_times_may_count_from_a_moment(folder: Path) -> None:
+    counted = MAPPING.replace(
+        "{column: sent, zone: Europe/Berlin}", '{column: day, since: "2024-05-01T09:00:00Z"}'
+    )
+    (folder / "mapping.yaml").write_text(counted)
+    rows = zip(TABLE.strip().split("\n"), ["day", "0", "0.5", "1", "2"], strict=True)
+    (folder / "table.csv").write_text("\n".join(f"{row},{day}" for row, day in rows))
+    start = parse_time("2024-05-01T09:00:00Z")
+    assert (imported(folder).times - start).tolist() == [0, 43200, 86400, 172800]
+    (folder / "table.csv").write_text(TABLE.replace("sent", "day"))
+    with pytest.raises(LogError, match="row 1, column 'day': could not convert"):
+        imported(folder)
+
+
 def test_a_propensity_of_zero_is_refused(folder: Path) -> None:
     (folder / "mapping.yaml").write_text(
         MAPPING.replace(
