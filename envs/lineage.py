@@ -32,13 +32,15 @@ def lineage(seed: int) -> dict[str, str | int]:
     return {
         "seed": seed,
         "commit": commit(),
-        "command": " ".join(["python", "-m", _module(), *sys.argv[1:]]),
+        "command": " ".join(["python", *_started_as(), *sys.argv[1:]]),
         "python": platform.python_version(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _module() -> str:
-    """The module as it was started: ``agents`` for ``python -m agents``."""
-    path = Path(sys.argv[0])
-    return path.parent.name if path.name == "__main__.py" else path.stem
+def _started_as() -> list[str]:
+    """``-m agents`` for a room or module that was started as one, else the script's name."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is None:
+        return [Path(sys.argv[0]).name]
+    return ["-m", spec.name.removesuffix(".__main__")]
