@@ -49,7 +49,7 @@ def load_policy(spec: str, catalogue: Catalogue) -> Policy:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 2 when what was given is wrong, said in one line."""
+    """Run one command and return its exit status; 2, and one line, when what was given is wrong."""
     given = sys.argv[1:] if arguments is None else arguments
     name = given[0] if given and given[0] in COMMANDS else None
     if name is None:
@@ -59,11 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
     command = COMMANDS[name]
     run = getattr(importlib.import_module(command.module), command.run)
     try:
-        run(config, load_policy) if command.decides else run(config)
+        status = run(config, load_policy) if command.decides else run(config)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    return 0
+    return int(status or 0)
 
 
 def _config(name: str) -> type:

@@ -188,7 +188,7 @@ class Behaviour:
         A need takes two moves, ripe and over, hence the factor 2; ``exposure`` is the share of a
         week's needs that falls into the time.
         """
-        chance: Floats = -np.expm1(np.float32(-2) * exposure * traits.needs_per_week)
+        chance: Floats = 1 - np.exp(np.float32(-2) * exposure * traits.needs_per_week)
         return chance
 
     def loyal(self, traits: Traits, hidden: Hidden) -> Floats:

@@ -88,8 +88,8 @@ def compare(trace: Trace, other: Trace) -> Counterfactual:
     )
 
 
-def run_replay(config: ReplayConfig, load_policy: LoadPolicy) -> None:
-    """The command: print whether the hashes agree, or the paired difference."""
+def run_replay(config: ReplayConfig, load_policy: LoadPolicy) -> int:
+    """The command: print whether the hashes agree (1 when not), or the paired difference."""
     trace = read_trace(config.trace)
     catalogue = world_of(trace).catalogue
     spec = trace.info.policy if config.policy is None else config.policy
@@ -98,10 +98,11 @@ def run_replay(config: ReplayConfig, load_policy: LoadPolicy) -> None:
         now = again(trace, policy, spec, bar.update)
     if config.out is not None:
         write_trace(now, config.out)
-    if config.policy is None:
-        _print_hashes(trace, now, config.json)
-    else:
+    if config.policy is not None:
         _print_difference(compare(trace, now), trace, config.json)
+        return 0
+    _print_hashes(trace, now, config.json)
+    return 0 if now.info.content_hash == trace.info.content_hash else 1
 
 
 def _print_hashes(trace: Trace, now: Trace, as_json: bool) -> None:

@@ -53,11 +53,7 @@ class RunConfig:
 
 def run_rollout(config: RunConfig, load_policy: LoadPolicy) -> None:
     """The command: play, keep, print the value a user and week."""
-    if config.users < 1 or config.batch < 1 or config.first_user < 0:
-        raise InputError(
-            f"users {config.users} and batch {config.batch} have to be 1 or more, "
-            f"first_user {config.first_user} 0 or more"
-        )
+    _check(config)
     catalogue = load_catalogue(config.catalogue)
     policy = load_policy(config.policy, catalogue)
     rows = min(config.batch, config.users)
@@ -71,6 +67,16 @@ def run_rollout(config: RunConfig, load_policy: LoadPolicy) -> None:
     if config.out is not None:
         write_trace(trace, config.out)
     _print(trace, config, time.perf_counter() - started)
+
+
+def _check(config: RunConfig) -> None:
+    if min(config.users, config.batch, config.days) < 1 or config.first_user < 0:
+        raise InputError(
+            f"users {config.users}, batch {config.batch} and days {config.days:g} have to be 1 or "
+            f"more, first_user {config.first_user} 0 or more"
+        )
+    if not config.budget_price >= 0:
+        raise InputError(f"budget_price {config.budget_price} has to be 0 or more")
 
 
 def _print(trace: Trace, config: RunConfig, seconds: float) -> None:

@@ -42,11 +42,17 @@ RHYTHM: Final = {
     "home_evening": ((12, 17, 0.15, 3.0), (17, 23, 6.0, 5.0)),
     "night": ((22, 24, 8.0, 5.0), (0, 5, 30.0, 30.0)),
 }
-FLEXIBLE: Final = {"work": 0.12, "commute": 0.3, "home_evening": 1.5, "supermarket": 1.6, "mall": 2}
+FLEXIBLE: Final = {
+    "work": 0.12,
+    "commute": 0.3,
+    "home_evening": 1.8,
+    "supermarket": 1.4,
+    "mall": 1.8,
+}
 """Multipliers of the weights for users without fixed working hours."""
 
 STAYS: Final = {
-    "home_morning": {1: 0.5, 2: 0.5},
+    "home_morning": {1: 0.4, 2: 0.6},
     "commute": {1: 0.9, 2: 0.1},
     "work": {1: 0.1, 2: 0.3, 3: 0.4, 4: 0.2},
     "lunch": {1: 1.0},
@@ -56,7 +62,7 @@ STAYS: Final = {
     "gym": {1: 0.5, 2: 0.5},
     "travel_planning": {1: 1.0},
     "travel": {2: 0.4, 3: 0.4, 4: 0.2},
-    "home_evening": {1: 0.25, 2: 0.4, 3: 0.35},
+    "home_evening": {1: 0.2, 2: 0.4, 3: 0.4},
 }
 """Hours in a scene; the night lasts until the user wakes."""
 WAKING: Final = ({5: 0.1, 6: 0.4, 7: 0.4, 8: 0.1}, {7: 0.25, 8: 0.4, 9: 0.35})

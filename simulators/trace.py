@@ -73,27 +73,36 @@ class Trace:
 
 
 def content_hash(table: pa.Table) -> str:
-    """SHA-256 over names, types and values of all columns, in order."""
+    """SHA-256 over names and values of all columns, in order; how they are stored does not count."""
     whole = hashlib.sha256()
     for name in table.column_names:
         column = table.column(name)
-        whole.update(f"{name}:{column.type}:{len(column)};".encode())
-        whole.update(hashlib.sha256(_bytes(column.combine_chunks())).digest())
+        whole.update(f"{name}:{len(column)};".encode())
+        whole.update(hashlib.sha256(_bytes(column)).digest())
     return whole.hexdigest()
 
 
-def _bytes(column: pa.Array) -> bytes:
-    if pa.types.is_dictionary(column.type):
-        names = "\n".join(column.dictionary.to_pylist()).encode()
-        return names + _bytes(column.indices)
-    if pa.types.is_fixed_size_binary(column.type):
+def _bytes(column: pa.ChunkedArray) -> bytes:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _named_bytes(column.unify_dictionaries().combine_chunks())
+    if pa.types.is_fixed_size_binary(kind):
         return b"".join(column.to_pylist())
-    if pa.types.is_timestamp(column.type):
+    if pa.types.is_timestamp(kind):
         column = column.cast(pa.int64())
-    values = column.to_numpy(zero_copy_only=False)
+    values = column.to_numpy()
     if values.dtype.kind == "f":
-        values = np.rint(values * 10.0**DECIMALS).astype(np.int64)
-    return np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes()
+        values = np.rint(values * 10.0**DECIMALS)
+    return values.astype("<i8").tobytes()
+
+
+def _named_bytes(column: pa.DictionaryArray) -> bytes:
+    """The names in use, in alphabetical order, and which of them each row has."""
+    names, numbers = column.dictionary.to_pylist(), column.indices.to_numpy()
+    used = sorted({names[number] for number in np.unique(numbers)})
+    place = {name: k for k, name in enumerate(used)}
+    codes = np.asarray([place.get(name, -1) for name in names], "<i8")
+    return "\n".join(used).encode() + codes[numbers].tobytes()
 
 
 def write_trace(trace: Trace, path: Path) -> None:
@@ -112,7 +121,7 @@ def read_trace(path: Path) -> Trace:
     """Read a trace.
 
     Raises:
-        TraceError: missing, not Parquet, or not a trace of this format.
+        TraceError: missing, not Parquet, not a trace of this format, or changed since.
     """
     try:
         table = pq.read_table(path)
@@ -128,4 +137,6 @@ def read_trace(path: Path) -> Trace:
         raise TraceError(f"{path}: unreadable trace metadata: {error}") from None
     if info.format != FORMAT:
         raise TraceError(f"{path}: trace format {info.format}, this version reads {FORMAT}")
+    if content_hash(table) != info.content_hash:
+        raise TraceError(f"{path}: content and hash disagree: the file was changed, make it anew")
     return Trace(table.replace_schema_metadata(None), info)
