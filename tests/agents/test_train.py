@@ -1,0 +1,93 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agents.__main__ import main
+from agents.policy import load_bundle
+
+pytestmark = [
+    pytest.mark.usefixtures("small_ray"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+SHORT = ["--steps", "30000", "--evaluate-users", "0", "--json"]
+
+
+def train(learner: str, out: Path, *more: str) -> None:
+    assert main(["train", learner, "--out", str(out), *SHORT, *more]) == 0
+
+
+@pytest.mark.parametrize("learner", ["q", "lints"])
+def test_a_run_with_steps_can_be_made_again_bit_for_bit(learner: str, tmp_path: Path) -> None:
+    sums = set()
+    for name in ("first", "again"):
+        train(learner, tmp_path / name)
+        sums.add(load_bundle(tmp_path / name).manifest.weights_sha256)
+    assert len(sums) == 1
+    train(learner, tmp_path / "other", "--seed", "1")
+    assert load_bundle(tmp_path / "other").manifest.weights_sha256 not in sums
+
+
+def test_training_leaves_a_bundle_with_its_lineage_and_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "policy"
+    given = ["train", "lints", "--out", str(out), "--steps", "9000", "--floor", "0.07"]
+    assert main([*given, "--evaluate-users", "20", "--json", "--seed", "5"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    manifest = load_bundle(out).manifest
+    assert manifest.figures == result["figures"]
+    assert manifest.figures["steps"] >= 9000
+    assert set(manifest.figures["gain_over_silence"]) == {"mean", "low", "high"}
+    assert manifest.seed == manifest.lineage["seed"] == 5
+    assert manifest.settings["floor"] == 0.07
+
+
+def test_training_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+    kept = tmp_path / "checkpoint"
+    train("lints", tmp_path / "a", "--checkpoint", str(kept))
+    train("lints", tmp_path / "b", "--resume", str(kept))
+    first, second = (load_bundle(tmp_path / name).policy for name in "ab")
+    # twice the decisions: what is believed is narrower
+    assert np.linalg.norm(second.factors) < np.linalg.norm(first.factors)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["q", "--steps", "0"], "--steps 0"),
+        (["q", "--seconds", "-1"], "--seconds -1"),
+        (["q", "--floor", "1.5"], "--floor 1.5"),
+        (["q", "--runners", "-1"], "--runners -1"),
+        (["q", "--preset", "atlantis", "--steps", "9"], "atlantis"),
+        (["q", "--log", "nowhere.parquet"], "lints"),
+        (["lints", "--log", "nowhere.parquet"], "nowhere.parquet"),
+        (["lints", "--log", "nowhere.parquet", "--reward", "uplift"], "uplift"),
+        (["q", "--resume", "nowhere"], "nowhere"),
+        (["q", "--catalogue", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_train_refuses_in_one_line(
+    given: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["train", *given, "--out", str(tmp_path / "policy")]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "policy").exists()
+
+
+@pytest.mark.slow
+def test_remote_runners_collect_and_get_the_weights(tmp_path: Path) -> None:
+    """In a process of its own, as a user would start it."""
+    given = ["train", "q", "--runners", "1", "--steps", "40000", "--evaluate-users", "0", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "agents", *given, "--out", str(tmp_path / "policy")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["figures"]["steps"] >= 40000
+    assert load_bundle(tmp_path / "policy").policy.kind == "q_network"
