@@ -200,7 +200,7 @@ def _table(world: SyntheticWorld, columns: Columns) -> pa.Table:
             arrays[name] = pa.DictionaryArray.from_arrays(values.astype(np.int16), names[name])
         elif name == "time":
             seconds = values.astype(np.int64) + int(EPOCH.timestamp())
-            arrays[name] = pa.array(seconds, pa.timestamp("s", tz="UTC"))
+            arrays[name] = pa.array(seconds * 1_000_000, pa.timestamp("us", tz="UTC"))
         elif name == "mask":
             width = values.shape[1]
             buffer = pa.py_buffer(np.ascontiguousarray(values))

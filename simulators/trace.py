@@ -73,7 +73,7 @@ class Trace:
 
 
 def content_hash(table: pa.Table) -> str:
-    """SHA-256 over names and values of all columns, in order; how they are stored does not count."""
+    """SHA-256 over names and values of all columns, in order; storage does not count."""
     whole = hashlib.sha256()
     for name in table.column_names:
         column = table.column(name)
@@ -93,7 +93,7 @@ def _bytes(column: pa.ChunkedArray) -> bytes:
     values = column.to_numpy()
     if values.dtype.kind == "f":
         values = np.rint(values * 10.0**DECIMALS)
-    return values.astype("<i8").tobytes()
+    return bytes(values.astype("<i8").tobytes())
 
 
 def _named_bytes(column: pa.DictionaryArray) -> bytes:
@@ -102,7 +102,7 @@ def _named_bytes(column: pa.DictionaryArray) -> bytes:
     used = sorted({names[number] for number in np.unique(numbers)})
     place = {name: k for k, name in enumerate(used)}
     codes = np.asarray([place.get(name, -1) for name in names], "<i8")
-    return "\n".join(used).encode() + codes[numbers].tobytes()
+    return "\n".join(used).encode() + bytes(codes[numbers].tobytes())
 
 
 def write_trace(trace: Trace, path: Path) -> None:
