@@ -324,6 +324,30 @@ def test_a_service_that_stays_broken_is_counted_and_not_waited_for(
     assert (http.counts.errors, http.counts.retries) == (1, 5)
 
 
+def test_a_connection_that_breaks_is_answered_on_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulators.traffic.BACKOFF_S", 0.0)
+    answer = {"decision_id": "d", "action": "silence", "propensity": 1, "policy": "p"}
+    body = json.dumps(answer | {"degraded": False}).encode()
+    heads: list[bytes] = []
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        if len(heads) != 2:  # the first is the probe, the second breaks
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n")
+            writer.write(b"content-length: %d\r\n\r\n" % len(body) + body)
+            await writer.drain()
+        writer.close()
+
+    async def ask() -> tuple[Answer | None, int]:
+        async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with HttpService(TrafficConfig(f"http://127.0.0.1:{port}")) as http:
+                return await http.decide({"user_id": "u", "request_id": "r"}), http.counts.retries
+
+    assert asyncio.run(ask()) == (Answer("d", "silence", 1.0, "p", False), 1)
+    assert [head.split(b" ")[1] for head in heads] == [b"/healthz", b"/v1/offers", b"/v1/offers"]
+
+
 def test_world_traffic_over_http_writes_every_users_value(
     moody: tuple[Moody, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
