@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -13,14 +12,11 @@ from ray import serve
 from ray.serve.schema import LoggingConfig
 
 from agents.baselines import is_baseline
-from agents.policy import load_bundle, load_policy
-from envs.catalogue import Catalogue, load_catalogue, parse_catalogue
+from envs.catalogue import Catalogue, parse_catalogue
 from envs.errors import InputError
 from serving.app import create_app
-from serving.service import Service
+from serving.service import Service, catalogue_of
 from serving.settings import Settings, run_secret
-
-logger = logging.getLogger(__name__)
 
 ONGOING: Final = 256
 """Requests that a replica works on at once; most of the time they wait for Redis."""
@@ -46,41 +42,17 @@ class OfferDeployment:
 
     def reconfigure(self, user_config: dict[str, str]) -> None:
         """Serve the policy that the configuration names; if it is refused, go on as before."""
-        spec = user_config["policy"]
-        try:
-            policy = load_policy(spec, self.service.catalogue)
-        except (InputError, OSError) as error:
-            logger.error("policy %s is refused, %s goes on: %s", spec, self._serving(), error)
-            self.service.refused_policy = str(error)
-            return
-        self.service.serve_policy(policy)
-        logger.info("policy %s serves", policy.name)
-
-    def _serving(self) -> str:
-        return self.service.offers.decider.policy_name
-
-
-def catalogue_of(policy: str, catalogue: Path | None) -> Catalogue:
-    """The catalogue to serve: the one given, else the bundle's own, else the default one.
-
-    The policy is loaded once here, so that what is wrong with it is known before anything starts.
-
-    Raises:
-        InputError: a catalogue or a policy that is refused.
-    """
-    if catalogue is not None or is_baseline(policy) or not Path(policy).is_dir():
-        found = load_catalogue(catalogue)
-        load_policy(policy, found)
-        return found
-    return load_bundle(Path(policy)).catalogue
+        self.service.change_policy(user_config["policy"])
 
 
 def application(
-    policy: str, catalogue: Catalogue, settings: Settings, replicas: int
+    policy: str, catalogue: Catalogue, settings: Settings, replicas: int, logs: Path | None = None
 ) -> serve.Application:
-    """The Serve application that serves a policy for a catalogue."""
+    """The Serve application that serves a policy for a catalogue; its logs go to ``logs``."""
     spec = policy if is_baseline(policy) else str(Path(policy).resolve())
     options: dict[str, Any] = {"num_replicas": replicas, "user_config": {"policy": spec}}
+    if logs is not None:
+        options["logging_config"] = LoggingConfig(enable_access_log=False, logs_dir=str(logs))
     if settings.metrics_dir:
         shared = {"env_vars": {"PROMETHEUS_MULTIPROC_DIR": settings.metrics_dir}}
         options["ray_actor_options"] = {"runtime_env": shared}

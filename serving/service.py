@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from redis.exceptions import RedisError
 
-from envs.catalogue import Catalogue
+from agents.baselines import is_baseline
+from agents.policy import load_bundle, load_policy
+from envs.catalogue import Catalogue, load_catalogue
 from envs.clock import to_datetime
 from envs.decisions import Policy
+from envs.errors import InputError
 from serving.bodies import DecisionAnswer, LinkedEvent, OfferAnswer, Why
 from serving.decide import Decider
 from serving.events import Happenings
@@ -22,6 +27,8 @@ from serving.offers import Offers
 from serving.security import Keys
 from serving.settings import Settings
 from serving.state import Store
+
+logger = logging.getLogger(__name__)
 
 DECISION_ID: Final = re.compile(r"[0-9a-f]{32}-[0-9a-f]{20}")
 
@@ -47,6 +54,26 @@ class Service:
         """Let another policy decide from now on."""
         self.offers.decider = Decider(self.catalogue, policy)
         self.refused_policy = None
+
+    def change_policy(self, spec: str) -> bool:
+        """Let the policy that ``spec`` names decide; one that is refused changes nothing.
+
+        Args:
+            spec: folder of a bundle, or the name of a baseline.
+
+        Returns:
+            Whether it decides now; if not, ``refused_policy`` says why.
+        """
+        try:
+            policy = load_policy(spec, self.catalogue)
+        except (InputError, OSError) as error:
+            running = self.offers.decider.policy_name
+            logger.error("policy %s is refused, %s goes on: %s", spec, running, error)
+            self.refused_policy = str(error)
+            return False
+        self.serve_policy(policy)
+        logger.info("policy %s serves", policy.name)
+        return True
 
     async def status(self) -> dict[str, str | bool | None]:
         """What serves, once decisions are possible.
@@ -127,6 +154,21 @@ class Service:
                 if value
             },
         )
+
+
+def catalogue_of(policy: str, catalogue: Path | None) -> Catalogue:
+    """The catalogue to serve: the one given, else the bundle's own, else the default one.
+
+    The policy is loaded once here, so that what is wrong with it is known before anything starts.
+
+    Raises:
+        InputError: a catalogue or a policy that is refused.
+    """
+    if catalogue is not None or is_baseline(policy) or not Path(policy).is_dir():
+        found = load_catalogue(catalogue)
+        load_policy(policy, found)
+        return found
+    return load_bundle(Path(policy)).catalogue
 
 
 def _unknown() -> Failure:

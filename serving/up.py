@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import shutil
@@ -10,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
@@ -25,9 +26,13 @@ from serving.journal import JournalThread, JournalWriter
 from serving.journal_files import JournalFiles
 from serving.redis_server import RedisServer, require_answer
 from serving.security import Keys, require_loopback
+from serving.service import catalogue_of
 from serving.settings import Settings, run_secret
 
 READY_WITHIN_S: Final = 60.0
+SHORT: Final = "/tmp"
+"""Where sockets lie while the service runs: their whole path must not exceed 107 bytes, which the
+usual folder for temporary files may already use up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +85,9 @@ def serving(config: UpConfig, stopped: threading.Event) -> Iterator[str]:
         raise InputError(f"--replicas {config.replicas}: give 1 to 64")
     require_free(config.host, config.port)
     with ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="scenelift-"))  # short: sockets have short names
+        folder = Path(tempfile.mkdtemp(prefix="sl-", dir=SHORT))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        os.environ.update(prepare(folder))
-        from serving.deployment import catalogue_of  # Ray reads the environment when imported
-
+        os.environ.update(prepare(folder))  # before Ray is imported, which reads it then
         catalogue = catalogue_of(config.policy, config.catalogue)
         _make_folder(config.run_dir)
         settings = Settings.read(
@@ -94,9 +97,9 @@ def serving(config: UpConfig, stopped: threading.Event) -> Iterator[str]:
         shared.mkdir()
         settings = replace(settings, metrics_dir=str(shared))
         _keep_journal(config.run_dir, catalogue, settings, stack)
-        _start_ray(config, stack)
+        _start_ray(config, folder, stack)
         _listen(stopped)  # Ray has put handlers of its own in the place of ours
-        _start_serve(config, catalogue, settings, stack)
+        _start_serve(config, catalogue, settings)
         # The address at which this machine reaches it, whatever it listens on.
         near = "127.0.0.1" if config.host in ("0.0.0.0", "::", "localhost") else config.host
         address = f"http://{near}:{config.port}"
@@ -129,39 +132,54 @@ def _keep_journal(
     stack.callback(journal.stop)  # before the merge and before Redis: the stack goes backwards
 
 
-def _start_ray(config: UpConfig, stack: ExitStack) -> None:
+def _start_ray(config: UpConfig, folder: Path, stack: ExitStack) -> None:
     """A Ray of our own, on this machine, ended with the stack."""
     import ray
 
-    stack.callback(ray.shutdown)
-    ray.init(
-        address="local",
-        num_cpus=config.replicas,
-        include_dashboard=False,
-        configure_logging=True,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-        object_store_memory=100 * 2**20,
-        _node_ip_address="127.0.0.1",
-    )
+    stack.callback(_end_ray)
+    try:
+        ray.init(
+            address="local",
+            num_cpus=config.replicas,
+            include_dashboard=False,
+            configure_logging=True,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            object_store_memory=100 * 2**20,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=str(folder),
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"Ray did not start: {error}") from None
 
 
-def _start_serve(
-    config: UpConfig, catalogue: Catalogue, settings: Settings, stack: ExitStack
-) -> None:
+def _end_ray() -> None:
+    """Let requests end, then end all that Ray has started."""
+    import ray
+    from ray import serve
+
+    # Ray tells on standard output, as an error, that the controller which it was asked to end has
+    # ended.
+    with redirect_stdout(io.StringIO()):
+        if ray.is_initialized():
+            serve.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()
+
+
+def _start_serve(config: UpConfig, catalogue: Catalogue, settings: Settings) -> None:
     from ray import serve
     from ray.exceptions import RayError
 
     from serving.deployment import application
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    stack.callback(serve.shutdown)
     try:
         serve.start(
             proxy_location="HeadOnly",
             http_options={"host": config.host, "port": config.port},
         )
-        app = application(config.policy, catalogue, settings, config.replicas)
+        logs = (config.run_dir / "logs").resolve()
+        app = application(config.policy, catalogue, settings, config.replicas, logs)
         serve.run(app, name="scenelift", route_prefix="/")
     except (RayError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]
