@@ -32,14 +32,14 @@ class LinearThompsonConfig(AlgorithmConfig):
         self.num_env_runners = 0
         self.num_envs_per_env_runner = 1024
         self.rollout_fragment_length = 8
-        self.reward: LearningReward = "expected"
+        self.reward: LearningReward = "uplift"
         self.ridge = 1.0
         self.noise = 500.0
         self.noise_weight = 10.0
         self.spread = 1.0
-        self.floor = 0.02
+        self.floor = 0.01
 
-    def training(  # type: ignore[override]
+    def training(
         self,
         *,
         reward: LearningReward | None = None,
@@ -125,9 +125,21 @@ class LinearThompson(OfferAlgorithm):
         rewards: NDArray[np.float64],
     ) -> None:
         """Add decisions to the posterior: [N, D], [N], [N]."""
-        whole = {OBSERVATIONS: observations, Columns.ACTIONS: actions, REWARD: rewards}
+        whole: dict[str, NDArray[Any]] = {
+            OBSERVATIONS: observations,
+            Columns.ACTIONS: actions,
+            REWARD: rewards,
+        }
         for start in range(0, len(actions), CHUNK):
             self.update({name: rows[start : start + CHUNK] for name, rows in whole.items()})
+
+    def set_contact_price(self, cents: float) -> None:
+        """What every contact has to earn beyond its own costs, from now on."""
+        self.learner_group.foreach_learner(
+            lambda learner: learner.module[DEFAULT_MODULE_ID].unwrapped().set_contact_price(cents)
+        )
+        if self.env_runner_group is not None:
+            self.hand_over()
 
     def policy(self) -> LinearGaussianPolicy:
         """What has been learnt, as a policy."""

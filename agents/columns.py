@@ -62,6 +62,8 @@ class ColumnEnvRunner(SingleAgentEnvRunner):
     those restarts are no decisions and are dropped.
     """
 
+    env: Any
+
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
         self._rng = np.random.default_rng(self._seed)

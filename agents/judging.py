@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.baselines import Constant, constants, make_baseline
-from agents.policy import Policy
+from agents.policy import LinearGaussianPolicy, Policy
 from envs.catalogue import Catalogue
 from simulators.rollout import BATCH, rollout
 from simulators.value import Estimate, per_user_week
@@ -71,6 +71,16 @@ def best_constant(field: Field, candidates: Iterable[Constant] | None = None) ->
     known = constants(field.catalogue) if candidates is None else tuple(candidates)
     values = [play(others, constant).value.mean() for constant in known]
     return known[int(np.argmax(values))]
+
+
+PRICES = (0.0, 10.0, 20.0, 30.0, 40.0, 60.0)
+"""Cents that a contact may have to earn beyond its own costs."""
+
+
+def best_contact_price(field: Field, policy: LinearGaussianPolicy) -> float:
+    """The price of a contact under which a policy that looks one step ahead makes the most."""
+    values = [play(field, policy.priced(price)).value.mean() for price in PRICES]
+    return PRICES[int(np.argmax(values))]
 
 
 def rivals(field: Field) -> dict[str, Policy]:

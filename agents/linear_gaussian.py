@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -29,7 +29,7 @@ class LinearGaussianPolicy:
     """L_a of each action, float64 [A, D + 1, D + 1], in the reward's unit."""
     spread: float = 1.0
     """Factor on every standard deviation: 1 is Thompson sampling, below 1 is greedier."""
-    floor: float = 0.02
+    floor: float = 0.01
     """Share of decisions drawn uniformly over the allowed actions, 0 to 1."""
     name: str = "linear_gaussian"
 
@@ -46,6 +46,16 @@ class LinearGaussianPolicy:
     def shape(self) -> tuple[int, int]:
         """Observation width and number of actions."""
         return self.means.shape[1] - 1, self.means.shape[0]
+
+    def priced(self, contact_price: float) -> Self:
+        """The same beliefs, but every action that is not silence has to earn a price as well.
+
+        The price stands for what a contact uses up: a cap, patience, the next stronger moment. A
+        policy that looks one step ahead only knows it when it is told. It is taken off the means.
+        """
+        means = self.means.copy()
+        means[1:, -1] -= contact_price  # the last feature is the constant 1
+        return replace(self, means=means)
 
     def scores(
         self, observations: NDArray[np.float32]

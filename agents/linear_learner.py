@@ -37,6 +37,7 @@ class LinearModule(TorchRLModule, InferenceOnlyAPI):
         self.register_buffer("moment", torch.zeros(actions, width, dtype=torch.float64))
         self.register_buffer("count", torch.zeros(actions, dtype=torch.float64))
         self.register_buffer("square", torch.zeros(actions, dtype=torch.float64))
+        self.register_buffer("contact_price", torch.zeros((), dtype=torch.float64))
         self.register_buffer("means", torch.zeros(actions, width))
         self.register_buffer("factors", torch.zeros(actions, width, width))
         self.refresh()
@@ -67,6 +68,11 @@ class LinearModule(TorchRLModule, InferenceOnlyAPI):
             getattr(self, name).add_(more)
         self.refresh()
 
+    def set_contact_price(self, cents: float) -> None:
+        """From now on contacts have to earn this as well; the sums know nothing of it."""
+        self.contact_price.fill_(cents)
+        self.refresh()
+
     def posterior(self) -> tuple[Tensor, Tensor]:
         """Means [A, d] and factors [A, d, d] in the reward's unit, float64.
 
@@ -82,15 +88,17 @@ class LinearModule(TorchRLModule, InferenceOnlyAPI):
         return means, noise * torch.linalg.solve_triangular(lower, eye, upper=False)
 
     def refresh(self) -> None:
-        """What runners draw with, from the sums."""
+        """What runners draw with, from the sums and the price of a contact."""
         means, factors = self.posterior()
+        means[1:, -1] -= self.contact_price
         self.means.copy_(means)
         self.factors.copy_(factors)
 
     def policy(self, spread: float, floor: float) -> LinearGaussianPolicy:
         """The same beliefs without torch, float64."""
         means, factors = (tensor.cpu().numpy() for tensor in self.posterior())
-        return LinearGaussianPolicy(means, factors, spread, floor)
+        policy = LinearGaussianPolicy(means, factors, spread, floor)
+        return policy.priced(float(self.contact_price))
 
     def _forward_inference(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, Tensor]:
         means = _features(batch[OBSERVATIONS]) @ self.means.T

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.learner.utils import make_target_network, update_target_network
@@ -41,20 +42,22 @@ class DuelingNetwork(nn.Module):
         values: Tensor = self.value(hidden) + advantage - advantage.mean(dim=1, keepdim=True)
         return values
 
-    def folded(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    def folded(self) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]:
         """The same function as plain layers (weight [inputs, outputs], bias), float64.
 
         Value plus advantage less its mean is linear in the last hidden layer: one matrix.
         """
-        layers = [(_array(layer.weight).T, _array(layer.bias)) for layer in self.trunk]
-        head, offset = _array(self.advantage.weight), _array(self.advantage.bias)
-        weight = head - head.mean(axis=0) + _array(self.value.weight)
-        bias = offset - offset.mean() + _array(self.value.bias)
-        return (*layers, (weight.T, bias))
+        layers = [_arrays(layer) for layer in self.trunk]
+        weight, bias = _arrays(self.advantage)
+        value_weight, value_bias = _arrays(self.value)
+        weight = weight - weight.mean(axis=1, keepdims=True) + value_weight
+        return (*layers, (weight, bias - bias.mean() + value_bias))
 
 
-def _array(parameter: Tensor) -> np.ndarray:
-    return parameter.detach().cpu().numpy().astype(np.float64)
+def _arrays(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weight [inputs, outputs] and bias of a linear layer."""
+    weight, bias = (p.detach().cpu().numpy().astype(np.float64) for p in layer.parameters())
+    return weight.T, bias
 
 
 class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
@@ -131,10 +134,14 @@ class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
         return {VALUES: self.net(batch[OBSERVATIONS])}
 
     def policy(self, floor: float) -> QNetworkPolicy:
-        """The same choices without torch; float32 weights, so that a bundle holds them exactly."""
+        """What has been learnt, without torch; float32, so that a bundle holds it exactly.
+
+        The target network is it: an average of the network over its last iterations, which chases
+        less of the noise of the very last ones.
+        """
         layers = tuple(
             (w.astype(np.float32).astype(np.float64), b.astype(np.float32).astype(np.float64))
-            for w, b in self.net.folded()
+            for w, b in self.target.folded()
         )
         return QNetworkPolicy(layers, floor)
 

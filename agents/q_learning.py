@@ -58,9 +58,9 @@ class QLearningConfig(AlgorithmConfig):
         self.epsilon_last = 0.1
         self.epsilon_steps = 400_000
         self.silence_share = 0.5
-        self.floor = 0.02
+        self.floor = 0.01
 
-    def training(  # type: ignore[override]
+    def training(
         self,
         *,
         reward: LearningReward | None = None,

@@ -25,7 +25,7 @@ class QNetworkPolicy:
 
     layers: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
     """(weight [inputs, outputs], bias [outputs]) of each layer, first to last."""
-    floor: float = 0.02
+    floor: float = 0.01
     """Share of decisions drawn uniformly over the allowed actions, 0 to 1."""
     name: str = "q_network"
 

@@ -25,6 +25,8 @@ from simulators.progress import Bar
 OTHER_LUCK = 1_000_000
 """Added to the seed of training: it meets other people than an evaluation with the same seed."""
 SECONDS = 60.0
+PRICE_USERS = 100
+"""On whom prices of a contact are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ class TrainConfig:
     """What is learnt from (agents/rewards.py); the learner's own choice when left out."""
     budget_price: float = 0.0
     """Price of a cent spent, in cents."""
+    contact_price: float | None = None
+    """lints: what a contact has to earn beyond its costs, cents; chosen half-way by simulation,
+    or 0 with --log, when left out."""
     floor: float | None = None
     """Share of the policy's decisions drawn uniformly; the learner's default when left out."""
     days: float = 28.0
@@ -105,6 +110,10 @@ def _check(config: TrainConfig) -> None:
             raise InputError(f"--{name.replace('_', '-')} {getattr(config, name)} is below 0")
     if config.floor is not None and not 0 <= config.floor <= 1:
         raise InputError(f"--floor {config.floor} is not a share, 0 to 1")
+    if config.contact_price is not None and not (
+        config.learner == "lints" and config.contact_price >= 0
+    ):
+        raise InputError(f"--contact-price {config.contact_price}: 0 or more, and for lints only")
     if config.log is not None and config.learner != "lints":
         raise InputError(f"{config.learner} does not learn from a log: train lints with --log")
     if config.log is not None and config.reward not in (None, "sampled"):
@@ -151,7 +160,7 @@ def _in_world(config: TrainConfig) -> dict[str, Any]:
         if config.resume is not None:
             algorithm.restore_from_path(config.resume.resolve().as_posix())
         started = time.perf_counter()
-        steps = _train(algorithm, config)
+        steps, price = _train(algorithm, config, catalogue)
         seconds = time.perf_counter() - started
         if config.checkpoint is not None:
             algorithm.save_to_path(config.checkpoint.resolve().as_posix())
@@ -160,6 +169,8 @@ def _in_world(config: TrainConfig) -> dict[str, Any]:
     finally:
         algorithm.stop()
     figures = {"steps": steps, "seconds": round(seconds, 1), "preset": config.preset, **settings}
+    if price is not None:
+        figures["contact_price_cents"] = price
     figures |= _evaluation(config, catalogue, policy)
     return _write(config, catalogue, policy, figures)
 
@@ -194,19 +205,41 @@ def _learner_config(learner: str) -> Any:
     return LinearThompsonConfig()
 
 
-def _train(algorithm: Any, config: TrainConfig) -> int:
-    """Iterate until the steps or the seconds are used up; the steps taken."""
+def _train(algorithm: Any, config: TrainConfig, catalogue: Catalogue) -> tuple[int, float | None]:
+    """Iterate until the steps or the seconds are used up.
+
+    Returns:
+        The steps taken, and the price of a contact where the learner knows one.
+    """
     seconds = SECONDS if config.seconds is None and config.steps is None else config.seconds
     first, started = algorithm.sampled_steps(), time.perf_counter()
+    price = config.contact_price
+    if price is not None:
+        algorithm.set_contact_price(price)
     with Bar(f"training {config.learner}", shown=not config.json) as bar:
         while True:
             algorithm.train()
-            steps = algorithm.sampled_steps() - first
+            steps = int(algorithm.sampled_steps() - first)
             shares = [(time.perf_counter() - started) / seconds] if seconds else []
             shares += [steps / config.steps] if config.steps else []
             bar.update(min(1.0, max(shares)))
+            if price is None and config.learner == "lints" and max(shares) >= 0.5:
+                price = _choose_price(algorithm, config, catalogue)
             if max(shares) >= 1.0:
-                return int(steps)
+                return steps, price
+
+
+def _choose_price(algorithm: Any, config: TrainConfig, catalogue: Catalogue) -> float:
+    """Try prices of a contact on people of the training, and go on with the best."""
+    from agents.judging import Field, best_contact_price
+
+    field = Field(
+        catalogue, config.preset, PRICE_USERS, days=min(14.0, config.days),
+        seeds=(config.seed + OTHER_LUCK,),
+    )  # fmt: skip
+    price = best_contact_price(field, algorithm.policy())
+    algorithm.set_contact_price(price)
+    return price
 
 
 def _evaluation(config: TrainConfig, catalogue: Catalogue, policy: Any) -> dict[str, Any]:
@@ -247,6 +280,8 @@ def _from_log(config: TrainConfig) -> dict[str, Any]:
     started = time.perf_counter()
     try:
         algorithm.learn(log.observations, log.actions, log.rewards)
+        if config.contact_price is not None:
+            algorithm.set_contact_price(config.contact_price)
         policy = algorithm.policy()
     finally:
         algorithm.stop()

@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
 
 from agents.q_learner import DuelingNetwork, QLearner, QModule
 from agents.q_learning import QLearning, QLearningConfig
@@ -71,10 +72,11 @@ def test_a_checkpoint_brings_back_learner_and_runner_even_an_older_one_in_place(
     algorithm.restore_from_path(str(tmp_path / "early"))
     fresh = QLearning.from_checkpoint(str(tmp_path / "early"))
     for restored in (algorithm, fresh):
-        runner = restored.env_runner.module.policy(0.1).weights()
         for name, array in weights_of(restored).items():
             np.testing.assert_array_equal(array, early[name])
-            np.testing.assert_array_equal(array, runner[name])
+        learner = restored.ask_learner(lambda one: one.module[DEFAULT_MODULE_ID].get_state())
+        for name, array in restored.env_runner.module.get_state().items():
+            np.testing.assert_array_equal(array, learner[name])
     fresh.train()  # and it goes on
     assert fresh.sampled_steps() > algorithm.sampled_steps()
     algorithm.stop()
