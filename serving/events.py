@@ -23,9 +23,9 @@ from serving.settings import Settings
 from serving.state import EventsCommit, Store, StoredUser
 from serving.vocabulary import Vocabulary
 
-TRIES: Final = 8
 PATIENCE_S: Final = 2.0
-"""How long events wait for Redis before the caller is asked to tell them again."""
+"""How long events wait, for Redis and for others who change the same users, before the caller is
+asked to tell them again."""
 SLICE: Final = 64
 """Events after which decisions that wait get their turn."""
 UNWRITTEN: Final = (ReportedKind.SCENE_ENTERED, ReportedKind.DESCRIBED)
@@ -72,7 +72,7 @@ class Happenings:
             async with asyncio.timeout(PATIENCE_S):
                 counted = await self._keep(told)
         except (RedisError, OSError) as error:
-            raise _not_kept(f"Redis does not answer ({type(error).__name__})") from None
+            raise _not_kept(f"Redis does not answer in time ({type(error).__name__})") from None
         for event, new in zip(told, counted, strict=True):
             result = "accepted" if new else "repeated"
             self._metrics.events.labels(event.body.kind.value, result).inc()
@@ -104,7 +104,7 @@ class Happenings:
         for number, event in enumerate(told):
             waiting.setdefault(event.user, []).append(number)
         counted = [False] * len(told)
-        for _ in range(TRIES):
+        while waiting:  # whoever loses a race has seen somebody else get on
             lost: dict[str, list[int]] = {}
             users = list(waiting)
             stored = await self._store.read_users(users)
@@ -116,10 +116,8 @@ class Happenings:
                 if not success:
                     self._metrics.races.inc()
                     lost[commit.user] = waiting[commit.user]
-            if not lost:
-                return counted
             waiting = lost
-        raise _not_kept(f"{len(waiting)} users changed too often meanwhile")
+        return counted
 
     async def _happen(
         self,

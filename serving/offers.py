@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 TRIES: Final = 6
 """How often a decision is taken anew because the user changed meanwhile."""
+COMMIT_SHARE: Final = 0.75
+"""Part of the wait for a commit in which Redis may still write it; the rest is for its reply."""
 EPOCH_S: Final = EPOCH.timestamp()
 
 
@@ -120,14 +122,15 @@ class Offers:
         patience = Patience(self._patience_s)
         for _ in range(TRIES):
             async with patience:
-                stored, answer = await self._store.read(asked.user, asked.decision_id)
-            if answer is not None:
+                reading = await self._store.read(asked.user, asked.decision_id)
+            if reading.answer is not None:
                 self._metrics.repeated.inc()
-                return answer
+                return reading.answer
             decider = self.decider
-            proposal = self._propose(decider, stored, asked)
+            proposal = self._propose(decider, reading.user, asked)
+            until_s = time.monotonic() + patience.next_s * COMMIT_SHARE
             async with patience:
-                written = await self._store.commit(proposal.commit)
+                written = await self._store.commit(proposal.commit, reading.clock_s + until_s)
             if isinstance(written, bytes):
                 self._metrics.repeated.inc()
                 return written

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import TracebackType
 from typing import Final, Self
 
@@ -28,12 +29,16 @@ class Patience:
         """Whether all the time has been used."""
         return self._left_s <= 0
 
+    @property
+    def next_s(self) -> float:
+        """How long the next wait may take."""
+        return max(self._left_s, LEAST_S)
+
     async def __aenter__(self) -> Self:
-        self._started_s = self._loop.time()
+        self._started_s = time.monotonic()
         self._limit = asyncio.timeout(None)
         await self._limit.__aenter__()
-        wait_s = max(self._left_s, LEAST_S)
-        self._handle = self._loop.call_later(wait_s, self._end, TURNS)
+        self._handle = self._loop.call_later(self.next_s, self._end, TURNS)
         return self
 
     def _end(self, turns: int) -> None:
@@ -50,5 +55,5 @@ class Patience:
     ) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._left_s -= self._loop.time() - self._started_s
+        self._left_s -= time.monotonic() - self._started_s
         await self._limit.__aexit__(kind, error, trace)

@@ -10,6 +10,7 @@ all of them on a Redis Cluster too. ``SPACE`` sets catalogues apart: their users
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -34,19 +35,22 @@ CONNECTIONS: Final = 256
 COMMIT_DECISION: Final = """
 local stored = redis.call('HGET', KEYS[2], 'answer')
 if stored then return stored end
+local clock = redis.call('TIME')
+if clock[1] * 1000000 + clock[2] > tonumber(ARGV[6]) then return -1 end
 if ARGV[2] ~= '' then
   if (redis.call('HGET', KEYS[1], 'version') or '0') ~= ARGV[1] then return 0 end
   redis.call('HSET', KEYS[1], 'version', ARGV[1] + 1, 'state', ARGV[2], 'zone', ARGV[3])
   redis.call('EXPIRE', KEYS[1], ARGV[4])
 end
-redis.call('HSET', KEYS[2], unpack(ARGV, 7, 6 + ARGV[6]))
+redis.call('HSET', KEYS[2], unpack(ARGV, 8, 7 + ARGV[7]))
 redis.call('EXPIRE', KEYS[2], ARGV[5])
-redis.call('XADD', KEYS[3], '*', unpack(ARGV, 7 + ARGV[6]))
+redis.call('XADD', KEYS[3], '*', unpack(ARGV, 8 + ARGV[7]))
 return 1
 """
 """KEYS user, decision, stream. ARGV version, state ('' = unchanged), zone, seconds to keep the
-user, seconds to keep the decision, length of the record, record, journal entry.
-Returns the stored answer, 0 for a lost race, 1 when committed."""
+user, seconds to keep the decision, microseconds of Redis's clock after which nobody waits for it,
+length of the record, record, journal entry.
+Returns the stored answer, -1 when it came too late, 0 for a lost race, 1 when committed."""
 
 COMMIT_EVENTS: Final = """
 if (redis.call('HGET', KEYS[1], 'version') or '0') ~= ARGV[1] then return 0 end
@@ -73,6 +77,21 @@ class StoredUser:
     version: bytes
     state: bytes | None
     zone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a decision needs of Redis."""
+
+    user: StoredUser
+    answer: bytes | None
+    """What this decision was answered with before."""
+    clock_s: float
+    """What Redis's clock showed, less what ``time.monotonic`` showed here when it was asked."""
+
+
+class Late(TimeoutError):
+    """A commit that Redis refused, because nobody waits for it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +175,31 @@ class Store:
         """Return once Redis has answered."""
         await self._redis.ping()
 
-    async def read(self, user: str, decision_id: str) -> tuple[StoredUser, bytes | None]:
+    async def read(self, user: str, decision_id: str) -> Reading:
         """A user, and the answer that this decision has got already. One round trip."""
         pipeline = self._redis.pipeline(transaction=False)
+        pipeline.time()
         pipeline.hmget(self.space.user(user), "version", "state", "zone")
         pipeline.hget(self.space.decision(decision_id), "answer")
-        fields, answer = await pipeline.execute()
-        return _stored(fields), answer
+        asked_s = time.monotonic()
+        (seconds, microseconds), fields, answer = await pipeline.execute()
+        clock_s = seconds + microseconds / 1e6 - asked_s
+        return Reading(_stored(fields), answer, clock_s)
 
-    async def commit(self, commit: DecisionCommit) -> bytes | bool:
+    async def commit(self, commit: DecisionCommit, until_s: float) -> bytes | bool:
         """Write a decision. One round trip.
+
+        Args:
+            commit: what to write.
+            until_s: Redis's clock after which it must not be written any more: the caller has
+                then been answered with silence, and was shown nothing.
 
         Returns:
             True when written, False when the user changed meanwhile, or the answer that another
             call with the same request has written before.
+
+        Raises:
+            Late: it reached Redis too late.
         """
         user = user_of(commit.decision_id)
         keys = [
@@ -185,10 +215,13 @@ class Store:
             commit.zone,
             self._user_s,
             self._decision_s,
+            round(until_s * 1e6),
             len(commit.record),
             *commit.record,
             *commit.entry,
         )
+        if result == -1:
+            raise Late
         return result if isinstance(result, bytes) else bool(result)
 
     async def read_users(self, users: Sequence[str]) -> list[StoredUser]:

@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+import redis
 
 from serving.patience import Patience
 from serving.redis_server import RedisServer
@@ -62,6 +63,30 @@ def test_an_offer_is_answered_with_silence_in_time(own_redis, catalogue, trouble
         assert service.client.get(f"/v1/decisions/{'0' * 32}-{'0' * 20}").status_code == 503
         assert counted(service, 'scenelift_degraded_total{reason="redis"}') == 15
         assert counted(service, "scenelift_ready") == 0
+
+
+def test_a_decision_that_nobody_waits_for_is_not_written_later(own_redis, catalogue):
+    """Redis hangs between reading and committing; what was sent reaches it when it wakes."""
+    with running(own_redis.url, catalogue, "constant:content/email") as service:
+        service.offer("warm up", "somebody else")
+        store = service.service.store
+        commit = store.commit
+
+        async def commit_to_a_hanging_redis(*arguments):
+            own_redis.process.send_signal(signal.SIGSTOP)
+            return await commit(*arguments)
+
+        store.commit = commit_to_a_hanging_redis
+        assert_safe(service.offer("r1"))
+        store.commit = commit
+        own_redis.process.send_signal(signal.SIGCONT)
+        with redis.Redis.from_url(own_redis.url) as client:
+            evaluated, deadline = 0, time.monotonic() + 20
+            while evaluated < 2 and time.monotonic() < deadline:  # the warm up, and the late one
+                evaluated = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+            assert evaluated == 2
+            assert sum(client.xlen(stream) for stream in client.scan_iter("sl:*:j")) == 1
+            assert len(list(client.scan_iter("sl:*:d:*"))) == 1
 
 
 def test_decisions_go_on_once_redis_answers_again(own_redis, catalogue):

@@ -142,13 +142,9 @@ def test_up_serves_through_haproxy_and_stops_all_it_started(tmp_path):
     ("arguments", "variables", "said"),
     [
         (["--host", "0.0.0.0"], {}, "no API keys are configured"),
-        (["--host", "0.0.0.0"], {"SCENELIFT_API_KEYS": "king:of-the-hill"}, "entry 1"),
-        (["--replicas", "0"], {}, "--replicas 0"),
         (["--policy", "no_such_policy"], {}, "no policy 'no_such_policy'"),
         (["--catalogue", "no_such_file.yaml"], {}, "no_such_file.yaml"),
-        (["--redis", "redis://127.0.0.1:1/0"], {}, "no Redis answers at redis://127.0.0.1:1/0"),
         ([], {"REDIS_URL": "redis://127.0.0.1:1/0"}, "no Redis answers"),
-        ([], {"SCENELIFT_TIME_ZONE": "Mars/Phobos"}, "SCENELIFT_TIME_ZONE"),
         ([], {"RAY_SERVE_HAPROXY_BINARY_PATH": "/no/haproxy"}, "HAProxy cannot start"),
         (["--run-dir", "/proc/no"], {}, "--run-dir /proc/no"),
     ],
