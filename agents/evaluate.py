@@ -98,8 +98,9 @@ def _table(result: dict[str, Any]) -> Table:
     table = Table(
         title=f"{result['users']} users x {result['days']:g} days, {result['cents']} a user-week"
     )
-    for heading in ("policy", "value", "gain over silence", "gain over best constant", "spend"):
-        table.add_column(heading, justify="left" if heading == "policy" else "right")
+    table.add_column("policy", overflow="fold")
+    for heading in ("value", "over silence", "over best constant", "spend"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, row in result["policies"].items():
         title = f"{name}, {result['best_constant']}" if name == "best_constant" else name
         table.add_row(
@@ -113,4 +114,4 @@ def _table(result: dict[str, Any]) -> Table:
 
 
 def _shown(estimate: dict[str, float]) -> str:
-    return f"{estimate['mean']:.1f} [{estimate['low']:.1f}, {estimate['high']:.1f}]"
+    return f"{estimate['mean']:.0f} [{estimate['low']:.0f}, {estimate['high']:.0f}]"

@@ -44,13 +44,13 @@ class QLearningConfig(AlgorithmConfig):
         self.rollout_fragment_length = 4
         self.train_batch_size_per_learner = 512
         self.gamma = 0.97
-        self.lr = 1e-3
-        self.reward: LearningReward = "expected"
+        self.lr = 3e-4
+        self.reward: LearningReward = "uplift"
         self.reward_scale = 0.01
         self.silence_steps = 100_000
         self.hidden = (128, 128)
         self.huber = False
-        self.tau = 0.2
+        self.tau = 0.05
         self.updates = 8
         self.replay_rows = 200_000
         self.first_rows = 20_000
@@ -83,6 +83,7 @@ class QLearningConfig(AlgorithmConfig):
             reward: see ``agents.rewards``.
             reward_scale: learnt values per cent of reward.
             silence_steps: steps of silence from which its value is learnt first; 0: no potential.
+                ``uplift`` needs none: silence is worth nothing there.
             hidden: widths of the hidden layers.
             huber: Huber's loss instead of the square; under-values rare large rewards.
             tau: share of the network that the target network takes over after each iteration.
@@ -138,7 +139,8 @@ class QLearning(OfferAlgorithm):
 
     def training_step(self) -> None:
         """One iteration: the value of silence first, then sample, remember, learn, hand over."""
-        if self.config.silence_steps and self.sampled_steps() == 0:
+        wanted = self.config.silence_steps and self.config.reward != "uplift"
+        if wanted and self.sampled_steps() == 0:
             self._learn_silence()
         for experience in self.collect():
             self._remember(experience)

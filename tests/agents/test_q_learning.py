@@ -83,6 +83,17 @@ def test_a_checkpoint_brings_back_learner_and_runner_even_an_older_one_in_place(
     fresh.stop()
 
 
+def test_rllib_can_evaluate_it_without_exploration() -> None:
+    config = QLearningConfig().environment(Rationing).debugging(seed=0, log_level="ERROR")
+    config.env_runners(num_envs_per_env_runner=16).training(first_rows=100, silence_steps=0)
+    config.evaluation(evaluation_interval=1, evaluation_duration=8)
+    algorithm = config.build_algo()
+    result = algorithm.train()["evaluation"]["env_runners"]
+    algorithm.stop()
+    assert result["num_episodes"] >= 8
+    assert result["episode_return_max"] <= 1000.0  # ten cycles of 100 cents, the optimum
+
+
 def test_the_folded_network_is_the_network() -> None:
     torch.manual_seed(0)
     network = DuelingNetwork(6, (16, 8), 4)
