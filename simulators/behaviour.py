@@ -77,6 +77,7 @@ class Behaviour:
             [[scene.waiting, scene.interrupting] for scene in scenes], np.float32
         ).reshape(-1)
         self.scene_nuisance = np.asarray([scene.nuisance for scene in scenes], np.float32)
+        # a click in a shop sells more easily, but less so than needs are met there; assumed
         self.scene_intent = np.asarray([scene.intent**0.5 for scene in scenes], np.float32)
         self.scene_browsing = np.asarray([scene.browsing for scene in scenes], np.float32)
 

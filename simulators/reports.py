@@ -101,7 +101,7 @@ class Reports:
     ) -> Events:
         """Users opted in again to the channels they had left; the arrays are [M]."""
         parts = []
-        for channel in range(int(self._channel.max()) + 1):
+        for channel in range(int(self._channel.max()) + 1 if len(rows) else 0):
             left = np.flatnonzero(withdrawn >> np.uint16(channel) & 1)
             parts.append(Events.of(rows[left], EventKind.OPTED_IN, time[left], channel=channel))
         return Events.concatenate(parts)

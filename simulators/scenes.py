@@ -27,6 +27,9 @@ SCENE_STEPS: Final = 128
 GAP_MINUTES: Final = 15
 """Least time between two opportunities; entries fall into the first 45 minutes of an hour."""
 
+HOMES: Final = ("home_morning", "home_evening", "night")
+"""Scenes that can be entered from everywhere; no user can do without them."""
+
 # scene: rows of (from hour, to hour, weight on weekdays, weight at the weekend)
 RHYTHM: Final = {
     "home_morning": ((5, 8, 10.0, 3.0), (8, 12, 1.0, 6.0)),
@@ -101,7 +104,7 @@ class ScenePath:
                     f"scene {name!r} has no rhythm in the synthetic world: use scenes among "
                     f"{', '.join(RHYTHM)}, or a logged world"
                 )
-        for name in ("night", "home_evening", "home_morning"):
+        for name in HOMES:
             if name not in names:
                 raise InputError(f"the synthetic world needs a scene {name!r}: add it")
         return _path(names)
@@ -185,8 +188,7 @@ def _turn_table(names: tuple[str, ...]) -> NDArray[np.int8]:
 def _weight(name: str, hour: int, flexible: bool) -> float:
     """Weight of entering a scene at an hour of the week."""
     weekend, clock = hour // 24 >= 5, hour % 24
-    homes = ("home_morning", "home_evening", "night")
-    weight = 0.02 if name in homes else 0.0  # somewhere to go from everywhere, at any hour
+    weight = 0.02 if name in HOMES else 0.0  # somewhere to go from everywhere, at any hour
     for start, stop, weekday_weight, weekend_weight in RHYTHM[name]:
         if start <= clock < stop:
             weight += weekend_weight if weekend else weekday_weight
