@@ -10,8 +10,11 @@ SECONDS = 3.0
 
 
 def main() -> None:
-    """Step with a fixed slate for some seconds of processor time, then print the rate."""
-    settings = {"num_candidates": 10, "slate_size": 2, "resample_documents": True, "seed": 0}
+    """Step with a fixed slate for some seconds of processor time, then print the rate.
+
+    Documents are kept between steps: the setting in which RecSim is fastest, about twice.
+    """
+    settings = {"num_candidates": 10, "slate_size": 2, "resample_documents": False, "seed": 0}
     env = interest_evolution.create_environment(settings)
     env.reset()
     steps, started = 0, time.process_time()

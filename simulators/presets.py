@@ -88,7 +88,7 @@ CHANNELS: Final = {
     # In-app: in front of the user already; assumed.
     "in_app": ChannelNature(WAITING, 0.40, 0.20, 0.6, 0.4, 0.9),
     # Mini-program: in front of a user who scans or pays. O2O coupons are redeemed at .072 overall
-    # and .135 at distance 0, by users who fetched them: an upper bound. Here .045 for gifts, rested.
+    # and .135 at distance 0, by users who fetched them: an upper bound. Here .044 for gifts.
     "mini_program": ChannelNature(WAITING, 0.50, 0.30, 0.6, 0.3, 0.9),
 }
 
