@@ -44,6 +44,7 @@ def create_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await service.warm_up()
         yield
         await service.store.close()
 

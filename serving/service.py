@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +19,9 @@ from envs.catalogue import Catalogue, load_catalogue
 from envs.clock import to_datetime
 from envs.decisions import Policy
 from envs.errors import InputError
+from envs.users import UserState
 from serving.bodies import DecisionAnswer, LinkedEvent, OfferAnswer, Why
-from serving.decide import Decider
+from serving.decide import Decider, stand
 from serving.events import Happenings
 from serving.failures import Failure
 from serving.metrics import Metrics
@@ -52,8 +54,17 @@ class Service:
 
     def serve_policy(self, policy: Policy) -> None:
         """Let another policy decide from now on."""
-        self.offers.decider = Decider(self.catalogue, policy)
+        decider = Decider(self.catalogue, policy)
+        nobody = UserState.empty(self.catalogue, 1)
+        decider.decide(nobody, stand(0, 0, self.settings.time_zone), np.zeros(1))  # warms up
+        self.offers.decider = decider
         self.refused_policy = None
+
+    async def warm_up(self) -> None:
+        """Do before the first call what would make it late; without Redis, do nothing."""
+        with suppress(RedisError, OSError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self.store.load_scripts()
 
     def change_policy(self, spec: str) -> bool:
         """Let the policy that ``spec`` names decide; one that is refused changes nothing.

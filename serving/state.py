@@ -175,6 +175,11 @@ class Store:
         """Return once Redis has answered."""
         await self._redis.ping()
 
+    async def load_scripts(self) -> None:
+        """Let Redis know the scripts."""
+        for script in (COMMIT_DECISION, COMMIT_EVENTS):
+            await self._sha(script)
+
     async def read(self, user: str, decision_id: str) -> Reading:
         """A user, and the answer that this decision has got already. One round trip."""
         pipeline = self._redis.pipeline(transaction=False)
