@@ -6,4 +6,5 @@ Room map, each file one concept:
 * ``children``: the programs the demo starts, and how each of them is ended.
 * ``comparison``: values per user-week, paired differences and their intervals.
 * ``report``: the comparison as a table, a picture and a summary file.
+* ``world``: how fast the world is, beside RecSim (``recsim_speed``, in a Python of its own).
 """

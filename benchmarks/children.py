@@ -1,14 +1,14 @@
-"""The programs the demo starts: each in its own process group, each ended by its own handle."""
+"""The programs the demo starts: each in a session of its own, ended with all it started."""
 
+import os
 import queue
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from os import killpg
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -109,11 +109,22 @@ class Child:
             self._process.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(POLITE_SECONDS)
-        with suppress(ProcessLookupError):  # the group is gone: nothing was left behind
-            killpg(self._process.pid, signal.SIGKILL)
+        for left in self._session():
+            with suppress(ProcessLookupError):  # it ended while we looked
+                os.kill(left, signal.SIGKILL)
         self._process.wait()
         if self._reader is not None:
             self._reader.join(POLITE_SECONDS)
+
+    def _session(self) -> Iterator[int]:
+        """What still runs of all that the program started, whatever group it moved to.
+
+        The session is the program's own, so nothing else is ever in it.
+        """
+        for entry in Path("/proc").iterdir():
+            with suppress(ValueError, ProcessLookupError):
+                if os.getsid(int(entry.name)) == self._process.pid:
+                    yield int(entry.name)
 
     def _keep_output(self, log: Path) -> None:
         assert self._process.stdout is not None

@@ -39,7 +39,7 @@ TITLES = {
 class DemoConfig:
     """Train a small policy, serve it, send it simulated users over HTTP and print the lift."""
 
-    users: int = 200
+    users: int = 160
     """Simulated users sent to the service."""
     days: int = 14
     """Days each of them lives through."""
@@ -147,8 +147,9 @@ def report(config: DemoConfig, traffic: dict[str, Any]) -> Table:
 def notes(traffic: dict[str, Any], constant: str) -> str:
     """What has to be known to read the table."""
     return (
-        "Values are means given what nobody observes of the users; what fell by chance is in the "
-        f"summary. Chosen on other people: {constant}. HTTP: {traffic['requests']:,} requests, "
+        "All paired: the same people, the same luck. Values are means given what nobody observes "
+        "of the users; what fell by chance is in the summary. Best constant, chosen on other "
+        f"people: {constant.removeprefix('constant:')}. HTTP: {traffic['requests']:,} requests, "
         f"{traffic['errors']} errors, {traffic['degraded']} degraded, "
         f"p50 {traffic['p50_ms']:.1f} ms, p99 {traffic['p99_ms']:.1f} ms."
     )

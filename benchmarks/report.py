@@ -35,20 +35,21 @@ def table(comparison: Comparison, titles: dict[str, str], agent: str, notes: str
         caption=notes,
     )
     rows.add_column("policy")
-    for heading in ("value", "agent minus it, paired", "the same in % of its value"):
+    for heading in ("value", "agent minus it", "in % of its value"):
         rows.add_column(heading, justify="right")
     for name, value in comparison.values.items():
         row = [titles[name], shown(value)]
         if name != agent:
-            row += [shown(comparison.differences[name]), shown(comparison.lifts[name], 100)]
+            row += [shown(comparison.differences[name]), shown(comparison.lifts[name], 100, 1)]
         rows.add_row(*row, style="bold" if name == agent else None)
     return rows
 
 
-def shown(estimate: Estimate, times: float = 1.0) -> str:
+def shown(estimate: Estimate, times: float = 1.0, digits: int = 0) -> str:
     """An estimate as a person reads it: mean [low, high]."""
-    mean, low, high = (times * each for each in (estimate.mean, estimate.low, estimate.high))
-    return f"{mean:,.1f} [{low:,.1f}, {high:,.1f}]"
+    numbers = (estimate.mean, estimate.low, estimate.high)
+    mean, low, high = (f"{times * number:,.{digits}f}" for number in numbers)
+    return f"{mean} [{low}, {high}]"
 
 
 def draw(comparison: Comparison, titles: dict[str, str], agent: str, path: Path) -> None:

@@ -54,7 +54,8 @@ def test_a_program_that_fails_is_reported(program):
 def test_leaving_ends_the_program_and_what_it_started(program, tmp_path):
     source = (
         "import subprocess, sys, time\n"
-        "other = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+        "other = subprocess.Popen(sleep, process_group=0)\n"  # as Ray does with its workers
         "print(f'http://{other.pid}', flush=True)\n"
         "time.sleep(600)"
     )

@@ -39,13 +39,13 @@ def test_the_summary_holds_what_was_promised(comparison, tmp_path):
 
 
 def test_the_table_shows_every_policy_its_interval_and_the_notes(comparison):
-    console = Console(width=100, file=StringIO())
+    console = Console(width=80, file=StringIO())
     console.print(table(comparison, TITLES, AGENT, "the notes"))
     text = console.file.getvalue()
     assert "the notes" in text
     for name, value in comparison.values.items():
         row = next(line for line in text.splitlines() if f" {TITLES[name]} " in line)
-        assert f"{value.mean:,.1f} [{value.low:,.1f}, {value.high:,.1f}]" in row
+        assert f"{value.mean:,.0f} [{value.low:,.0f}, {value.high:,.0f}]" in row
 
 
 def test_the_picture_is_written_and_nothing_is_left_beside_it(comparison, tmp_path):
