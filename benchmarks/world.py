@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 from numpy.typing import NDArray
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -171,7 +172,9 @@ def _print_speed(speed: float, recsim: float | None, python: Path) -> None:
 
 def _table(config: WorldBenchmark, found: list[Worth]) -> Table:
     title = f"cents a user-week, {config.users} users x {config.days:g} days, 95 % intervals"
-    table = Table("policy", "value", "beyond silence, paired", "the same, means", title=title)
+    table = Table(title=title, box=box.SIMPLE)
+    for header in ("policy", "value", "beyond silence", "the same, means"):
+        table.add_column(header, no_wrap=True)
     for worth in found:
         estimates = (worth.value, worth.beyond_silence, worth.expected_beyond_silence)
         table.add_row(worth.policy, *(_shown(estimate) for estimate in estimates))
@@ -179,7 +182,7 @@ def _table(config: WorldBenchmark, found: list[Worth]) -> Table:
 
 
 def _shown(estimate: Estimate) -> str:
-    return f"{estimate.mean:.1f} ({estimate.low:.1f} to {estimate.high:.1f})"
+    return f"{estimate.mean:.1f} ({estimate.low:.0f} to {estimate.high:.0f})"
 
 
 if __name__ == "__main__":

@@ -7,12 +7,18 @@ Room map, each file one concept:
 * ``population``: who the users are.
 * ``scenes``: where they go and when.
 * ``hidden``: need, fatigue, the discount they are used to.
-* ``behaviour``: how they react, as chances.
-* ``contacts``, ``baskets``, ``reports``: what came of contacts, what was bought, what is seen.
+* ``behaviour``: how they react, as chances; ``expectations``: what that is worth on average.
+* ``contacts``, ``journey``, ``baskets``, ``reports``: what came of contacts, the way to the next
+  scene, what was bought, what an application sees.
 * ``world``: one step of everybody's life as a numbered story.
-* ``rollout``, ``trace``, ``replay``: playing a policy, keeping what happened, playing it again.
-* ``logged``: logs of real campaigns; ``traffic``: the users as clients of a service.
-* ``bench``: how fast it is.
+* ``make``: the registered environments; ``bench``: how fast they are.
+* ``rollout``, ``trace``, ``value``: playing a policy, keeping what happened, what it was worth.
+* ``run``, ``replay``: the commands that make a trace and make it again; ``progress``: their bar.
+* ``logged``, ``log_columns``: logs of decisions, and the checked columns of their files.
+* ``mapping``, ``campaign_table``, ``importing``: any table of past campaigns as a log.
+* ``traffic``: the HTTP client and its command; ``visitors``, ``customers``: the world's users and
+  a log's customers as clients; ``answers``: the service as they see it; ``served``: what a log's
+  customers were served.
 
 Importing the room registers ``SceneLift-v0`` with Gymnasium.
 """
