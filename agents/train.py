@@ -125,10 +125,10 @@ def _check(config: TrainConfig) -> None:
 @contextmanager
 def quiet_ray(address: str | None) -> Iterator[None]:
     """Ray for the time of a training: a small local one, or a cluster's; ended only if ours."""
+    address = address or os.environ.get("RAY_ADDRESS")  # set where `ray job submit` runs us
     if address is None:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
     import ray
     import torch
 
@@ -146,7 +146,10 @@ def quiet_ray(address: str | None) -> Iterator[None]:
             object_store_memory=200 * 2**20,
         )
     try:
-        yield
+        with warnings.catch_warnings():
+            # RLlib warns of its own old ways, which nobody here can change.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
     finally:
         if ours:
             ray.shutdown()

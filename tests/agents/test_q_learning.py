@@ -83,6 +83,30 @@ def test_a_checkpoint_brings_back_learner_and_runner_even_an_older_one_in_place(
     fresh.stop()
 
 
+@pytest.mark.slow
+def test_a_remote_runner_collects_and_holds_the_weights_also_after_a_restore(
+    tmp_path: Path,
+) -> None:
+    config = QLearningConfig().environment("simulators:SceneLift-v0", env_config={"days": 3.0})
+    config.env_runners(num_env_runners=1, num_envs_per_env_runner=64).debugging(seed=0)
+    config.training(first_rows=100, updates=2, reward="expected", silence_steps=1_000)
+    algorithm = config.build_algo()
+    for step in range(4):
+        algorithm.train()
+        if step == 1:
+            algorithm.save_to_path(str(tmp_path / "early"))
+    algorithm.restore_from_path(str(tmp_path / "early"))
+    learner = algorithm.ask_learner(lambda one: one.module[DEFAULT_MODULE_ID].get_state())
+    (runner,) = algorithm.env_runner_group.foreach_env_runner(
+        lambda one: one.module.get_state(), local_env_runner=False
+    )
+    algorithm.stop()
+    assert algorithm.sampled_steps() >= 4 * 64
+    assert np.abs(learner["silence_weight"]).max() > 0
+    for name, array in runner.items():
+        np.testing.assert_array_equal(array, learner[name])
+
+
 def test_rllib_can_evaluate_it_without_exploration() -> None:
     config = QLearningConfig().environment(Rationing).debugging(seed=0, log_level="ERROR")
     config.env_runners(num_envs_per_env_runner=16).training(first_rows=100, silence_steps=0)
