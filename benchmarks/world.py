@@ -182,7 +182,7 @@ def _table(config: WorldBenchmark, found: list[Worth]) -> Table:
 
 
 def _shown(estimate: Estimate) -> str:
-    return f"{estimate.mean:.1f} ({estimate.low:.0f} to {estimate.high:.0f})"
+    return f"{estimate.mean:.0f} ({estimate.low:.0f} to {estimate.high:.0f})"
 
 
 if __name__ == "__main__":
