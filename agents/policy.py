@@ -35,6 +35,7 @@ __all__ = [
     "Manifest",
     "Policy",
     "QNetworkPolicy",
+    "check_place",
     "load_bundle",
     "load_policy",
     "save_bundle",
@@ -85,6 +86,16 @@ class Bundle:
     path: Path
 
 
+def check_place(path: Path) -> None:
+    """See to it that a bundle may be written there: before the work, not after it.
+
+    Raises:
+        BundleError: something that is no bundle is in the way.
+    """
+    if path.exists() and not (path / MANIFEST).is_file() and not _is_empty_folder(path):
+        raise BundleError(f"{path} exists and is no bundle: give another --out")
+
+
 def save_bundle(
     path: Path,
     policy: QNetworkPolicy | LinearGaussianPolicy,
@@ -98,8 +109,7 @@ def save_bundle(
         BundleError: something that is no bundle is in the way.
     """
     path = Path(path)
-    if path.exists() and not (path / MANIFEST).is_file() and not _is_empty_folder(path):
-        raise BundleError(f"{path} exists and is no bundle: give another --out")
+    check_place(path)
     weights = save(policy.weights())
     manifest = Manifest(
         version=1,

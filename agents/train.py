@@ -16,10 +16,12 @@ from typing import Any, Literal
 import tyro
 from rich.console import Console
 
+from agents.policy import check_place, save_bundle
 from agents.rewards import LearningReward
 from envs.catalogue import Catalogue, load_catalogue
 from envs.errors import InputError
 from envs.lineage import lineage
+from simulators.make import offer_vector_env
 from simulators.progress import Bar
 
 OTHER_LUCK = 1_000_000
@@ -79,6 +81,8 @@ class TrainConfig:
 def run_train(config: TrainConfig) -> None:
     """The command: train, evaluate, write the bundle, say what came of it."""
     _check(config)
+    if config.log is None:
+        offer_vector_env(1, **_environment(config))  # what is wrong with it shows before Ray starts
     with quiet_ray(config.address):
         result = _from_log(config) if config.log is not None else _in_world(config)
     if config.json:
@@ -118,7 +122,8 @@ def _check(config: TrainConfig) -> None:
         raise InputError(f"{config.learner} does not learn from a log: train lints with --log")
     if config.log is not None and config.reward not in (None, "sampled"):
         raise InputError(f"--reward {config.reward}: a log only knows what was paid: use sampled")
-    if config.resume is not None and not config.resume.is_dir():
+    check_place(config.out)
+    if config.resume is not None and not (config.resume / "rllib_checkpoint.json").is_file():
         raise InputError(f"no checkpoint at {config.resume}: give a folder left by --checkpoint")
 
 
@@ -180,22 +185,26 @@ def _in_world(config: TrainConfig) -> dict[str, Any]:
 
 def world_algorithm(config: TrainConfig) -> Any:
     """The RLlib algorithm of a configuration, built."""
-    environment: dict[str, Any] = {
-        "preset": config.preset,
-        "days": config.days,
-        "budget_price": config.budget_price,
-    }
-    if config.catalogue is not None:
-        environment["catalogue"] = str(config.catalogue.resolve())
     settings = _learner_config(config.learner)
     settings = (
-        settings.environment("simulators:SceneLift-v0", env_config=environment)
+        settings.environment("simulators:SceneLift-v0", env_config=_environment(config))
         .env_runners(num_env_runners=config.runners)
         .learners(num_learners=config.learners)
         .training(reward=config.reward, floor=config.floor)
         .debugging(seed=config.seed + OTHER_LUCK, log_level="ERROR")
     )
     return settings.build_algo()
+
+
+def _environment(config: TrainConfig) -> dict[str, Any]:
+    """Arguments of the environment to train in."""
+    catalogue = None if config.catalogue is None else str(config.catalogue.resolve())
+    return {
+        "preset": config.preset,
+        "catalogue": catalogue,
+        "days": config.days,
+        "budget_price": config.budget_price,
+    }
 
 
 def _learner_config(learner: str) -> Any:
@@ -296,8 +305,6 @@ def _from_log(config: TrainConfig) -> dict[str, Any]:
 def _write(
     config: TrainConfig, catalogue: Catalogue, policy: Any, figures: dict[str, Any]
 ) -> dict[str, Any]:
-    from agents.policy import save_bundle
-
     origin = lineage(config.seed)
     save_bundle(config.out, policy, catalogue, origin, figures)
     return {"out": str(config.out), "learner": config.learner, "figures": figures,

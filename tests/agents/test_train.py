@@ -68,6 +68,8 @@ def test_training_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
         (["lints", "--log", "nowhere.parquet"], "nowhere.parquet"),
         (["lints", "--log", "nowhere.parquet", "--reward", "uplift"], "uplift"),
         (["q", "--resume", "nowhere"], "nowhere"),
+        (["q", "--resume", "tests"], "no checkpoint at tests"),
+        (["q", "--days", "0"], "days 0"),
         (["q", "--catalogue", "nowhere.yaml"], "nowhere.yaml"),
     ],
 )
@@ -79,3 +81,12 @@ def test_train_refuses_in_one_line(
     assert says in said
     assert said.count("\n") == 1
     assert not (tmp_path / "policy").exists()
+
+
+def test_a_place_that_is_taken_is_refused_before_the_training(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert main(["train", "q", "--out", str(tmp_path)]) == 2  # a minute's training otherwise
+    assert "is no bundle" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
