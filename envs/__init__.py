@@ -10,6 +10,7 @@ Room map, each file one concept:
 * ``encoding``: what a policy sees.
 * ``rewards``: what the business is paid.
 * ``offer_env``: all of it as Gymnasium environments.
+* ``commands``: the commands of a room, and how they end.
 * ``lineage``: where a result came from.
 * ``errors``: what the caller can mend.
 """

@@ -17,7 +17,7 @@ STANDARD = frozenset(sys.stdlib_module_names)
 # What each room may import from outside itself and the standard library; pydantic and yaml are for
 # files that a person writes and for the HTTP edge.
 ALLOWED = {
-    "envs": {"numpy", "yaml", "pydantic"},
+    "envs": {"numpy", "yaml", "pydantic", "tyro"},
     "simulators": {
         *("envs", "numpy", "pandas", "pyarrow", "scipy", "gymnasium"),
         *("pydantic", "yaml", "tyro", "rich"),
