@@ -77,7 +77,10 @@ def run(config: DemoConfig, leave: bool) -> None:
         say(report(config, traffic))
         say(f"Written: {config.out}/summary.json, {config.out}/lift.png")
         if not leave:
-            say(f"The API is up at {url} (in a browser: {url}/docs). Ctrl-C stops everything.")
+            say(
+                f"The API is up at {url} (in a browser: {url}/docs). Ctrl-C stops everything.",
+                soft_wrap=True,
+            )
             stay(service)
 
 
