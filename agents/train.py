@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +11,7 @@ from typing import Any, Literal
 import tyro
 from rich.console import Console
 
+from agents.cluster import quiet_ray
 from agents.policy import check_place, save_bundle
 from agents.rewards import LearningReward
 from envs.catalogue import Catalogue, load_catalogue
@@ -83,7 +79,7 @@ def run_train(config: TrainConfig) -> None:
     _check(config)
     if config.log is None:
         offer_vector_env(1, **_environment(config))  # what is wrong with it shows before Ray starts
-    with quiet_ray(config.address):
+    with quiet_ray(config.address, config.runners + config.learners):
         result = _from_log(config) if config.log is not None else _in_world(config)
     if config.json:
         print(json.dumps(result))
@@ -125,39 +121,6 @@ def _check(config: TrainConfig) -> None:
     check_place(config.out)
     if config.resume is not None and not (config.resume / "rllib_checkpoint.json").is_file():
         raise InputError(f"no checkpoint at {config.resume}: give a folder left by --checkpoint")
-
-
-@contextmanager
-def quiet_ray(address: str | None) -> Iterator[None]:
-    """Ray for the time of a training: a small local one, or a cluster's; ended only if ours."""
-    address = address or os.environ.get("RAY_ADDRESS")  # set where `ray job submit` runs us
-    if address is None:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-    import torch
-
-    torch.set_num_threads(1)
-    for name in ("ray", "ray.rllib", "ray.tune"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    ours = not ray.is_initialized()
-    if ours and address is not None:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-    elif ours:
-        ray.init(
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            object_store_memory=200 * 2**20,
-        )
-    try:
-        with warnings.catch_warnings():
-            # RLlib warns of its own old ways, which nobody here can change.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            yield
-    finally:
-        if ours:
-            ray.shutdown()
 
 
 def _in_world(config: TrainConfig) -> dict[str, Any]:
