@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 TRIES: Final = 6
 """How often a decision is taken anew because the user changed meanwhile."""
-COMMIT_SHARE: Final = 0.75
-"""Part of the wait for a commit in which Redis may still write it; the rest is for its reply."""
 EPOCH_S: Final = EPOCH.timestamp()
 
 
@@ -121,16 +119,15 @@ class Offers:
         """The answer, decided now or before; None when every try lost the race."""
         patience = Patience(self._patience_s)
         for _ in range(TRIES):
-            async with patience:
-                reading = await self._store.read(asked.user, asked.decision_id)
+            reading = await patience.wait(self._store.read(asked.user, asked.decision_id))
             if reading.answer is not None:
                 self._metrics.repeated.inc()
                 return reading.answer
             decider = self.decider
             proposal = self._propose(decider, reading.user, asked)
-            until_s = time.monotonic() + patience.next_s * COMMIT_SHARE
-            async with patience:
-                written = await self._store.commit(proposal.commit, reading.clock_s + until_s)
+            until_s = time.monotonic() + patience.left_s
+            commit = self._store.commit(proposal.commit, reading.clock_s + until_s)
+            written = await patience.wait(commit)
             if isinstance(written, bytes):
                 self._metrics.repeated.inc()
                 return written

@@ -10,6 +10,7 @@ all of them on a Redis Cluster too. ``SPACE`` sets catalogues apart: their users
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from serving.settings import Settings
 
 DAY_S: Final = 86_400
 CONNECTIONS: Final = 256
+FIRST_CONNECTIONS: Final = 16
 
 COMMIT_DECISION: Final = """
 local stored = redis.call('HGET', KEYS[2], 'answer')
@@ -162,7 +164,7 @@ class Store:
             settings.redis_url,
             max_connections=CONNECTIONS,
             retry=Retry(NoBackoff(), 1),
-            socket_timeout=5.0,
+            socket_timeout=2.0,
             socket_connect_timeout=1.0,
             protocol=2,
         )
@@ -176,7 +178,8 @@ class Store:
         await self._redis.ping()
 
     async def load_scripts(self) -> None:
-        """Let Redis know the scripts."""
+        """Let Redis know the scripts, and make the first connections."""
+        await asyncio.gather(*(self.ping() for _ in range(FIRST_CONNECTIONS)))
         for script in (COMMIT_DECISION, COMMIT_EVENTS):
             await self._sha(script)
 
