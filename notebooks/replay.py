@@ -40,7 +40,8 @@ def _():
 
     Both policies meet the same person, in the same scenes, at the same times, with the same luck.
     Whatever differs below is the work of the policy. Step through the user's opportunities: a
-    dot is a contact, filled when it was seen; a star is a purchase.
+    dot is a contact, filled when it was seen; a star is a purchase. A sale that a contact makes
+    is valued at the contact, even when it is paid days later.
     """)
     return
 
@@ -82,8 +83,9 @@ def _(one, two):
 def _(one, two, user):
     lives = [life(trace, int(user.value)) for trace in (one, two)]
     last = max(len(each) for each in lives) - 1
+    apart = (lives[1]["net_cents"] - lives[0]["net_cents"]).abs().fillna(0)
     opportunity = mo.ui.slider(
-        0, last, value=last // 2, label="Opportunity", show_value=True, full_width=True
+        0, last, value=int(apart.argmax()), label="Opportunity", show_value=True, full_width=True
     )
     mo.hstack([user, opportunity], widths=[1, 2])
     return lives, opportunity
