@@ -220,7 +220,7 @@ def _read_weights(path: Path, checksum: str) -> dict[str, NDArray[Any]]:
         )
     try:
         return load(content)
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path}: {WEIGHTS} is not safetensors: {error}") from None
 
 

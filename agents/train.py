@@ -52,8 +52,8 @@ class TrainConfig:
     budget_price: float = 0.0
     """Price of a cent spent, in cents."""
     contact_price: float | None = None
-    """lints: what a contact has to earn beyond its costs, cents; chosen half-way by simulation,
-    or 0 with --log, when left out."""
+    """What a contact has to earn beyond its costs, cents. When left out: q has a default that goes
+    with its reward, lints chooses half-way by simulation, or takes 0 with --log."""
     floor: float | None = None
     """Share of the policy's decisions drawn uniformly; the learner's default when left out."""
     days: float = 28.0
@@ -110,10 +110,8 @@ def _check(config: TrainConfig) -> None:
             raise InputError(f"--{name.replace('_', '-')} {getattr(config, name)} is below 0")
     if config.floor is not None and not 0 <= config.floor <= 1:
         raise InputError(f"--floor {config.floor} is not a share, 0 to 1")
-    if config.contact_price is not None and not (
-        config.learner == "lints" and config.contact_price >= 0
-    ):
-        raise InputError(f"--contact-price {config.contact_price}: 0 or more, and for lints only")
+    if config.contact_price is not None and not config.contact_price >= 0:
+        raise InputError(f"--contact-price {config.contact_price} is below 0")
     if config.log is not None and config.learner != "lints":
         raise InputError(f"{config.learner} does not learn from a log: train lints with --log")
     if config.log is not None and config.reward not in (None, "sampled"):
@@ -140,8 +138,7 @@ def _in_world(config: TrainConfig) -> dict[str, Any]:
     finally:
         algorithm.stop()
     figures = {"steps": steps, "seconds": round(seconds, 1), "preset": config.preset, **settings}
-    if price is not None:
-        figures["contact_price_cents"] = price
+    figures["contact_price_cents"] = price
     figures |= _evaluation(config, catalogue, policy)
     return _write(config, catalogue, policy, figures)
 
@@ -156,6 +153,8 @@ def world_algorithm(config: TrainConfig) -> Any:
         .training(reward=config.reward, floor=config.floor)
         .debugging(seed=config.seed + OTHER_LUCK, log_level="ERROR")
     )
+    if config.learner == "q":
+        settings = settings.training(contact_price=config.contact_price)
     return settings.build_algo()
 
 
@@ -180,16 +179,16 @@ def _learner_config(learner: str) -> Any:
     return LinearThompsonConfig()
 
 
-def _train(algorithm: Any, config: TrainConfig, catalogue: Catalogue) -> tuple[int, float | None]:
+def _train(algorithm: Any, config: TrainConfig, catalogue: Catalogue) -> tuple[int, float]:
     """Iterate until the steps or the seconds are used up.
 
     Returns:
-        The steps taken, and the price of a contact where the learner knows one.
+        The steps taken, and the price of a contact.
     """
     seconds = SECONDS if config.seconds is None and config.steps is None else config.seconds
     first, started = algorithm.sampled_steps(), time.perf_counter()
-    price = config.contact_price
-    if price is not None:
+    price = algorithm.config.price_of_contact if config.learner == "q" else config.contact_price
+    if config.learner == "lints" and price is not None:
         algorithm.set_contact_price(price)
     with Bar(f"training {config.learner}", shown=not config.json) as bar:
         while True:
@@ -198,9 +197,9 @@ def _train(algorithm: Any, config: TrainConfig, catalogue: Catalogue) -> tuple[i
             shares = [(time.perf_counter() - started) / seconds] if seconds else []
             shares += [steps / config.steps] if config.steps else []
             bar.update(min(1.0, max(shares)))
-            if price is None and config.learner == "lints" and max(shares) >= 0.5:
+            if price is None and max(shares) >= 0.5:
                 price = _choose_price(algorithm, config, catalogue)
-            if max(shares) >= 1.0:
+            if max(shares) >= 1.0 and price is not None:
                 return steps, price
 
 

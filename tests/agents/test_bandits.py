@@ -6,7 +6,7 @@ import pytest
 
 from agents.bandits import LinearThompson, LinearThompsonConfig
 from agents.linear_learner import SUMS
-from tests.agents.rationing import GREEDY, Rationing, every_state
+from tests.agents.rationing import GREEDY, OPTIMUM, Rationing, every_state
 
 pytestmark = [
     pytest.mark.usefixtures("small_ray"),
@@ -93,6 +93,9 @@ def test_it_learns_what_pays_at_once_and_keeps_to_the_mask() -> None:
     for _ in range(30):
         algorithm.train()
     rows = algorithm.policy().probabilities(*every_state())
+    algorithm.set_contact_price(75.0)  # only the contact that pays 100 earns that
+    priced = algorithm.policy().probabilities(*every_state())
     algorithm.stop()
     assert rows.argmax(axis=1).tolist() == GREEDY
     assert (rows[:, 3] == 0).all()
+    assert priced.argmax(axis=1).tolist() == OPTIMUM

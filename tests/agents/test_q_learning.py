@@ -7,7 +7,7 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
 from agents.q_learner import DuelingNetwork, QLearner, QModule
-from agents.q_learning import QLearning, QLearningConfig
+from agents.q_learning import UPLIFT_CONTACT_PRICE, QLearning, QLearningConfig
 from agents.silence_value import SilenceValue
 from tests.agents.rationing import OPTIMUM, Rationing, every_state
 
@@ -42,6 +42,13 @@ def test_it_learns_to_wait_for_the_contact_that_pays_most(reward: str) -> None:
     algorithm.stop()
     assert rows.argmax(axis=1).tolist() == OPTIMUM
     assert (rows[:, 3] == 0).all()
+
+
+def test_only_the_uplift_has_a_price_of_contact_unless_one_is_given() -> None:
+    config = QLearningConfig()
+    assert config.training(reward="uplift").price_of_contact == UPLIFT_CONTACT_PRICE > 0
+    assert config.training(reward="expected").price_of_contact == 0
+    assert config.training(contact_price=7.0).price_of_contact == 7
 
 
 def test_the_same_seed_learns_the_same_and_another_does_not() -> None:

@@ -61,7 +61,7 @@ def test_training_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
         (["q", "--steps", "0"], "--steps 0"),
         (["q", "--seconds", "-1"], "--seconds -1"),
         (["q", "--floor", "1.5"], "--floor 1.5"),
-        (["q", "--contact-price", "5"], "--contact-price 5"),
+        (["q", "--contact-price", "-5"], "--contact-price -5"),
         (["q", "--runners", "-1"], "--runners -1"),
         (["q", "--preset", "atlantis", "--steps", "9"], "atlantis"),
         (["q", "--log", "nowhere.parquet"], "lints"),
