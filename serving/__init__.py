@@ -21,6 +21,8 @@ Room map, each file one concept:
 * ``journal``: decisions and outcomes, from Redis to Parquet.
 * ``journal_files``: the parts on disk, and the log that is made of them.
 * ``outcomes``: what came of a decision, in cents.
+* ``journal_log``: the command that makes that log.
+* ``status``: the command that says what is served.
 * ``up``: everything started in order and stopped in order.
 * ``__main__``: the commands ``up``, ``status`` and ``journal``.
 """
