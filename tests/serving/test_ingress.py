@@ -25,9 +25,9 @@ def test_a_haproxy_that_nobody_ended_is_ended_by_its_process_id(tmp_path):
     configuration.write_text(CONFIGURATION.format(port=port))
     launcher = environment["RAY_SERVE_HAPROXY_BINARY_PATH"]
     with subprocess.Popen([launcher, "-db", "-f", configuration]) as left:
-        name = Path(f"/proc/{left.pid}/comm")
+        program = Path(f"/proc/{left.pid}/exe")
         deadline = time.monotonic() + 20
-        while name.read_text().strip() != "haproxy" and time.monotonic() < deadline:
+        while program.resolve().name != "haproxy" and time.monotonic() < deadline:
             assert left.poll() is None
         end_haproxy(tmp_path)
         assert left.wait(20) != 0
