@@ -29,7 +29,7 @@ class EvaluateConfig:
     """Of the world: default or small."""
     users: int = 1000
     """People, the same for every policy."""
-    days: float = 14.0
+    days: float = 28.0
     """How long each is followed."""
     seeds: int = 1
     """How many times all people are played, with other luck each time."""

@@ -30,7 +30,7 @@ class Field:
     catalogue: Catalogue
     preset: str = "default"
     users: int = 1000
-    days: float = 14.0
+    days: float = 28.0
     seeds: tuple[int, ...] = (0,)
     """Of the world's luck; each plays all users once more."""
     first_user: int = 0

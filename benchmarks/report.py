@@ -27,20 +27,30 @@ class Http:
     p99_ms: float
 
 
-def table(comparison: Comparison, titles: dict[str, str], agent: str, notes: str) -> Table:
-    """Net value and paired difference of each policy, one row each, the agent first."""
+def table(
+    comparison: Comparison, fallen: Comparison, titles: dict[str, str], agent: str, notes: str
+) -> Table:
+    """Net value and paired differences of each policy, one row each, the agent first.
+
+    Args:
+        comparison: by conditional means.
+        fallen: the same users by what fell by chance.
+        titles: what the table calls each policy.
+        agent: the policy that is compared with the others.
+        notes: what has to be known to read the table.
+    """
     rows = Table(
         title="Net value, cents per user-week, with 95 % intervals\n"
         f"{comparison.users} users x {comparison.days:g} days, the same luck for all",
         caption=notes,
     )
     rows.add_column("policy")
-    for heading in ("value", "agent minus it", "in % of its value"):
+    for heading in ("value", "agent minus it", "the same, as it fell"):
         rows.add_column(heading, justify="right")
     for name, value in comparison.values.items():
         row = [titles[name], shown(value)]
         if name != agent:
-            row += [shown(comparison.differences[name]), shown(comparison.lifts[name], 100, 1)]
+            row += [shown(comparison.differences[name]), shown(fallen.differences[name])]
         rows.add_row(*row, style="bold" if name == agent else None)
     return rows
 
@@ -90,7 +100,7 @@ def write_summary(
     lineage: dict[str, str | int],
     http: Http,
     comparison: Comparison,
-    realised: Comparison,
+    fallen: Comparison,
 ) -> None:
     """Everything the demo found, as JSON, written aside, then renamed.
 
@@ -99,7 +109,7 @@ def write_summary(
         lineage: of the run.
         http: what the service did.
         comparison: by conditional means, the figures to compare policies by.
-        realised: the same users by what fell by chance.
+        fallen: the same users by what fell by chance.
     """
     summary = {
         **lineage,
@@ -111,7 +121,10 @@ def write_summary(
         # A fraction of the rule book's value, which is the denominator.
         "lift_over_rule_book": _plain(comparison.lifts)["rule_book"],
         "lift_denominator_cents": comparison.values["rule_book"].mean,
-        "realised_value_per_user_week_cents": _plain(realised.values),
+        "fallen": {
+            "value_per_user_week_cents": _plain(fallen.values),
+            **{f"agent_minus_{name}": each for name, each in _plain(fallen.differences).items()},
+        },
     }
     aside = path.with_suffix(".aside")
     aside.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")

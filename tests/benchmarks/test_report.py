@@ -31,6 +31,7 @@ def test_the_summary_holds_what_was_promised(comparison, tmp_path):
     assert list(values) == [AGENT, *RIVALS]
     estimates = [*values.values(), summary["lift_over_rule_book"]]
     estimates += [summary[f"agent_minus_{name}"] for name in RIVALS]
+    estimates += [summary["fallen"][f"agent_minus_{name}"] for name in RIVALS]
     for each in estimates:
         assert each["low"] <= each["mean"] <= each["high"]
     lift = summary["agent_minus_rule_book"]["mean"] / summary["lift_denominator_cents"]
@@ -40,7 +41,7 @@ def test_the_summary_holds_what_was_promised(comparison, tmp_path):
 
 def test_the_table_shows_every_policy_its_interval_and_the_notes(comparison):
     console = Console(width=80, file=StringIO())
-    console.print(table(comparison, TITLES, AGENT, "the notes"))
+    console.print(table(comparison, comparison, TITLES, AGENT, "the notes"))
     text = console.file.getvalue()
     assert "the notes" in text
     for name, value in comparison.values.items():
