@@ -173,7 +173,7 @@ def _print_speed(speed: float, recsim: float | None, python: Path) -> None:
 def _table(config: WorldBenchmark, found: list[Worth]) -> Table:
     title = f"cents a user-week, {config.users} users x {config.days:g} days, 95 % intervals"
     table = Table(title=title, box=box.SIMPLE)
-    for header in ("policy", "value", "beyond silence", "the same, means"):
+    for header in ("policy", "value", "over silence", "same, in mean"):
         table.add_column(header, no_wrap=True)
     for worth in found:
         estimates = (worth.value, worth.beyond_silence, worth.expected_beyond_silence)
@@ -182,7 +182,7 @@ def _table(config: WorldBenchmark, found: list[Worth]) -> Table:
 
 
 def _shown(estimate: Estimate) -> str:
-    return f"{estimate.mean:.0f} ({estimate.low:.0f} to {estimate.high:.0f})"
+    return f"{estimate.mean:.0f} [{estimate.low:.0f}, {estimate.high:.0f}]"
 
 
 if __name__ == "__main__":
