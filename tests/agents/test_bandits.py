@@ -9,6 +9,7 @@ from agents.linear_learner import SUMS
 from tests.agents.rationing import GREEDY, OPTIMUM, Rationing, every_state
 
 pytestmark = [
+    pytest.mark.slow,  # starts Ray and trains
     pytest.mark.usefixtures("small_ray"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

@@ -12,6 +12,7 @@ from agents.silence_value import SilenceValue
 from tests.agents.rationing import OPTIMUM, Rationing, every_state
 
 pytestmark = [
+    pytest.mark.slow,  # starts Ray and trains
     pytest.mark.usefixtures("small_ray"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

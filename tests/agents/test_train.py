@@ -8,6 +8,7 @@ from agents.__main__ import main
 from agents.policy import load_bundle
 
 pytestmark = [
+    pytest.mark.slow,  # starts Ray and trains
     pytest.mark.usefixtures("small_ray"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

@@ -12,6 +12,7 @@ from envs.encoding import Encoding
 from simulators.logged import Log, write_log
 
 pytestmark = [
+    pytest.mark.slow,  # starts Ray and trains
     pytest.mark.usefixtures("small_ray"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

@@ -39,8 +39,9 @@ def counted(service, name):
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["gone", "hangs"])
-def test_an_offer_is_answered_with_silence_in_time(own_redis, catalogue, trouble):
+def test_an_offer_is_answered_with_silence_before_redis_gives_up(own_redis, catalogue, trouble):
     with running(own_redis.url, catalogue) as service:
         service.offer("warm up")
         if trouble == "gone":
@@ -52,8 +53,8 @@ def test_an_offer_is_answered_with_silence_in_time(own_redis, catalogue, trouble
             answer, milliseconds = timed_offer(service, f"r{number}")
             assert_safe(answer)
             times.append(milliseconds)
-        # The median, for a busy machine may take its time with any single answer.
-        assert sorted(times)[len(times) // 2] < 50
+        # No measurement, which benchmarks are for: nobody waits until the socket gives up (5 s).
+        assert sorted(times)[len(times) // 2] < 2_500
         told = service.client.post("/v1/events", json={"events": [EVENT]})
         assert told.status_code == 503
         assert told.json()["error"]["code"] == "not_kept"
@@ -89,6 +90,7 @@ def test_a_decision_that_nobody_waits_for_is_not_written_later(own_redis, catalo
             assert len(list(client.scan_iter("sl:*:d:*"))) == 1
 
 
+@pytest.mark.slow
 def test_decisions_go_on_once_redis_answers_again(own_redis, catalogue):
     with running(own_redis.url, catalogue, redis_timeout_ms=2_000) as service:
         first = service.offer("r1")

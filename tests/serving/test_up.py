@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -122,10 +121,8 @@ def test_up_serves_through_haproxy_and_stops_all_it_started(tmp_path):
             assert "scenelift_decisions_total" in httpx.get(f"{url}/metrics").text
             status = command("status", "--url", url, "--json")
             assert json.loads(status.stdout)["policy"] == "uniform"
-            started = time.monotonic()
             service.send_signal(signal.SIGTERM)
             assert service.wait(30) == 0
-            assert time.monotonic() - started < 30
             assert service.stdout.read() == "", "more than one line was printed"
         finally:
             service.kill()
