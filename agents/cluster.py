@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +19,9 @@ def quiet_ray(address: str | None, processes: int = 0) -> Iterator[None]:
         processes: remote ones that are wanted; they share the cores where there are fewer.
     """
     address = address or os.environ.get("RAY_ADDRESS")  # set where `ray job submit` runs us
-    if address is None:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    if address is None and "RAY_AUTH_MODE" not in os.environ:
+        # Some ports of Ray listen on all addresses: only whoever knows this may speak to them.
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
     import torch
@@ -37,6 +39,7 @@ def quiet_ray(address: str | None, processes: int = 0) -> Iterator[None]:
             logging_level=logging.ERROR,
             log_to_driver=False,
             object_store_memory=200 * 2**20,
+            _node_ip_address="127.0.0.1",
         )
     try:
         with warnings.catch_warnings():

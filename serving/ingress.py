@@ -7,6 +7,7 @@ more ports, for its own statistics, on all addresses; a small launcher keeps tho
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import signal
 import socket
@@ -68,7 +69,9 @@ def prepare(folder: Path) -> Mapping[str, str]:
     launcher.write_text(text, encoding="utf-8")
     launcher.chmod(0o700)
     return {
-        "RAY_AUTH_MODE": "disabled",  # the cluster is this machine's own and only for us
+        # Some ports of Ray listen on all addresses: only whoever knows this may speak to them.
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_worker_niceness": "0",  # 15 as it comes: fit for training, not for answering
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
