@@ -43,7 +43,7 @@ class RunConfig:
     """ISO 8601 time with zone."""
     budget_price: float = 0.0
     """What the policy is told about the price of spend."""
-    batch: int = BATCH
+    batch_size: int = BATCH
     """Users side by side; the trace is the same for any."""
     out: Path | None = None
     """Where to keep the trace (Parquet); not kept when left out."""
@@ -56,7 +56,7 @@ def run_rollout(config: RunConfig, load_policy: LoadPolicy) -> None:
     _check(config)
     catalogue = load_catalogue(config.catalogue)
     policy = load_policy(config.policy, catalogue)
-    rows = min(config.batch, config.users)
+    rows = min(config.batch_size, config.users)
     world = SyntheticWorld(rows, config.seed, config.preset, catalogue, config.start)
     users = np.arange(config.first_user, config.first_user + config.users)
     started = time.perf_counter()
@@ -70,10 +70,10 @@ def run_rollout(config: RunConfig, load_policy: LoadPolicy) -> None:
 
 
 def _check(config: RunConfig) -> None:
-    if min(config.users, config.batch, config.days) < 1 or config.first_user < 0:
+    if min(config.users, config.batch_size, config.days) < 1 or config.first_user < 0:
         raise InputError(
-            f"users {config.users}, batch {config.batch} and days {config.days:g} have to be 1 or "
-            f"more, first_user {config.first_user} 0 or more"
+            f"users {config.users}, batch_size {config.batch_size} and days {config.days:g} have to "
+            f"be 1 or more, first_user {config.first_user} 0 or more"
         )
     if not config.budget_price >= 0:
         raise InputError(f"budget_price {config.budget_price} has to be 0 or more")
