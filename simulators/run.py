@@ -72,8 +72,8 @@ def run_rollout(config: RunConfig, load_policy: LoadPolicy) -> None:
 def _check(config: RunConfig) -> None:
     if min(config.users, config.batch_size, config.days) < 1 or config.first_user < 0:
         raise InputError(
-            f"users {config.users}, batch_size {config.batch_size} and days {config.days:g} have to "
-            f"be 1 or more, first_user {config.first_user} 0 or more"
+            f"users {config.users}, batch_size {config.batch_size} and days {config.days:g} have "
+            f"to be 1 or more, first_user {config.first_user} 0 or more"
         )
     if not config.budget_price >= 0:
         raise InputError(f"budget_price {config.budget_price} has to be 0 or more")
