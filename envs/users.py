@@ -38,6 +38,17 @@ COUNTED: Final = (
 BY_CHANNEL: Final = (EventKind.CONTACTED, EventKind.CLICKED, EventKind.DISMISSED)
 """Kinds that are also counted for each channel."""
 
+LASTING: Final = (
+    EventKind.BOUGHT,
+    EventKind.REFUNDED,
+    EventKind.SERVICE_CONTACT,
+    EventKind.NOT_INTERESTED,
+    EventKind.OPTED_OUT,
+    EventKind.OPTED_IN,
+)
+"""Rare kinds of lasting weight: a third of the memory for keys is theirs alone, so that a purchase
+told late still counts after any number of views."""
+
 SPEND: Final = len(COUNTED)
 """Slot of the decayed spend, in typical baskets."""
 DISCOUNT: Final = SPEND + 1
@@ -141,7 +152,8 @@ class UserState:
         Args:
             catalogue: whose channels, offers, caps and attributes.
             n: number of users.
-            remembered: how many of the latest event keys each user keeps against repetition.
+            remembered: how many of the latest event keys each user keeps against repetition,
+                a third of them for lasting kinds; 0, or 2 and more.
         """
         layout = Layout.of(catalogue)
         channels, width = len(catalogue.channels), len(layout.slots)
@@ -264,17 +276,27 @@ def _advance_run(users: UserState, events: Events) -> NDArray[np.bool_]:
 def _remember(users: UserState, events: Events) -> NDArray[np.bool_]:
     """Keep the keys of the latest events; say which events are new, bool [M]."""
     new = np.ones(len(events), np.bool_)
-    keyed = np.flatnonzero(events.key)
-    if not len(keyed) or not users.seen.shape[1]:
+    if not users.seen.shape[1] or not events.key.any():
         return new
-    rows, keys, times = events.row[keyed], events.key[keyed], events.time[keyed]
-    oldest = users.seen_at[rows].argmin(axis=1)
-    repeated = (users.seen[rows] == keys[:, None]).any(axis=1)
-    too_late = times < users.seen_at[rows, oldest]
-    new[keyed] = ~(repeated | too_late)
-    kept = new[keyed]
-    users.seen[rows[kept], oldest[kept]] = keys[kept]
-    users.seen_at[rows[kept], oldest[kept]] = times[kept]
+    lasting = np.isin(events.kind, LASTING)
+    share = (users.seen.shape[1] + 2) // 3  # views crowd nothing out that matters for long
+    for group, place in ((lasting, slice(0, share)), (~lasting, slice(share, None))):
+        keyed = np.flatnonzero(group & (events.key != 0))
+        if len(keyed):
+            part = events.take(keyed)
+            new[keyed] = _keep_keys(users.seen[:, place], users.seen_at[:, place], part)
+    return new
+
+
+def _keep_keys(
+    seen: NDArray[np.uint64], seen_at: NDArray[np.int32], events: Events
+) -> NDArray[np.bool_]:
+    """Put new keys in the place of the oldest, in place; bool [M], whether each was new."""
+    oldest = seen_at[events.row].argmin(axis=1)
+    repeated = (seen[events.row] == events.key[:, None]).any(axis=1)
+    new: NDArray[np.bool_] = ~(repeated | (events.time < seen_at[events.row, oldest]))
+    seen[events.row[new], oldest[new]] = events.key[new]
+    seen_at[events.row[new], oldest[new]] = events.time[new]
     return new
 
 

@@ -19,7 +19,7 @@ from envs.users import UserState
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED: Final = 32
+REMEMBERED: Final = 48
 """Event keys that each user keeps against repetition."""
 
 

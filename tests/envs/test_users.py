@@ -44,7 +44,7 @@ def histories(draw: st.DrawFn) -> list[dict[str, object]]:
 
 
 def lived(history: list[dict[str, object]], one_by_one: bool = False) -> UserState:
-    users = UserState.empty(CATALOGUE, 1, remembered=32)
+    users = UserState.empty(CATALOGUE, 1, remembered=64)
     events = [Events.of(**event) for event in history]  # type: ignore[arg-type]
     for batch in events if one_by_one else [Events.concatenate(events)]:
         advance(users, batch)
@@ -88,6 +88,16 @@ def test_what_is_repeated_or_too_late_is_reported() -> None:
     users = UserState.empty(CATALOGUE, 1, remembered=2)
     viewed = Events.of([0, 0, 0, 0], EventKind.VIEWED, [5, 9, 9, 1], key=[1, 2, 2, 3])
     assert advance(users, viewed).tolist() == [True, True, False, False]
+
+
+def test_a_purchase_told_late_counts_after_any_number_of_views() -> None:
+    users = UserState.empty(CATALOGUE, 1, remembered=6)
+    for number in range(1, 40):
+        advance(users, Events.of([0], EventKind.VIEWED, NOON + number, key=number))
+    late = Events.of([0], EventKind.BOUGHT, NOON - DAY, amount_cents=2950, key=99)
+    assert advance(users, late).tolist() == [True]
+    assert advance(users, late).tolist() == [False]
+    assert users.sums[0, SPEND] == 1.0
 
 
 def test_a_sum_halves_in_its_half_life() -> None:
