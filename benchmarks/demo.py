@@ -170,7 +170,8 @@ def judge(field: Field, traffic: dict[str, Any], known: dict[str, Policy]) -> Co
 
 def main() -> int:
     """Run the demo; 0 when it came to its end, 130 when it was interrupted, else 1."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, children too
+    for number in (signal.SIGINT, signal.SIGTERM):  # both end it, and its children with it
+        signal.signal(number, signal.default_int_handler)
     config = tyro.cli(DemoConfig, prog="python -m benchmarks.demo", description=__doc__)
     leave = config.exit or os.environ.get("DEMO_EXIT", "") not in ("", "0")
     try:
