@@ -5,6 +5,8 @@ Room map, each file one concept:
 * ``catalogue``: scenes, channels, offers, caps and attributes of one business.
 * ``clock``: time in arrays, and the user's time zone.
 * ``decisions``: the moment, the events, the step, and the draw of an action.
+* ``caps``: contact caps as the latest contact times.
+* ``layout``: what the arrays of a user state mean.
 * ``users``: what the service may know of a user; ``advance`` is the only way in.
 * ``rules``: which actions are allowed now, and which rule refused the others.
 * ``encoding``: what a policy sees.

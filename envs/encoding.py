@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from envs.catalogue import Attribute, Catalogue
 from envs.clock import DAY, hour_of_week
 from envs.decisions import EventKind, Moment
-from envs.users import BOUGHT, COUNTED, DISCOUNT, FIRST_CHANNEL, Layout, UserState
+from envs.layout import BOUGHT, COUNTED, DISCOUNT, FIRST_CHANNEL, Layout
+from envs.users import UserState
 
 VERSION: Final = 1
 """Raised whenever a feature changes its meaning."""

@@ -14,7 +14,8 @@ from envs.caps import CapSlots
 from envs.catalogue import Catalogue, Channel, Offer
 from envs.clock import DAY, HOUR
 from envs.decisions import Moment
-from envs.users import Layout, UserState
+from envs.layout import Layout
+from envs.users import UserState
 
 FIXED: Final = (
     "channel_absent",

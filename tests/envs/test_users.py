@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from envs.catalogue import load_catalogue
 from envs.decisions import EventKind, Events
-from envs.users import SPEND, UserState, advance, pack, slot_names, unpack
+from envs.layout import SPEND, slot_names
+from envs.users import UserState, advance, pack, unpack
 
 CATALOGUE = load_catalogue()
 SLOTS = slot_names(CATALOGUE)
