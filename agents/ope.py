@@ -213,8 +213,12 @@ def _report(
         print(json.dumps(result))
         return
     console = Console()
-    console.width = max(console.width, 112)
-    console.print(_table(config, log, judged, arms))
+    console.width = max(console.width, 120)
+    answered = [arm for arm in arms if arm.refused is None]
+    console.print(_table(config, log, judged, answered))
+    if len(answered) < len(arms):
+        refused = len(arms) - len(answered)
+        notes = [f"{refused} of {len(arms)} constant arms refused; --json tells why", *notes]
     for note in notes:
         console.print(note)
 
