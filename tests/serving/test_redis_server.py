@@ -53,7 +53,7 @@ def test_a_program_that_ends_at_once_is_reported_with_its_log(tmp_path):
 
 
 def test_a_redis_that_answers_is_accepted(redis_server):
-    require_answer(redis_server.url)
+    assert require_answer(redis_server.url) is None
 
 
 def test_a_redis_that_is_absent_is_named_with_the_cure():
