@@ -20,7 +20,9 @@ def installed_redis() -> Path:
     return Path(found)
 
 
-@pytest.fixture(scope="session", params=["bundled", "installed"])
+@pytest.fixture(
+    scope="session", params=["bundled", pytest.param("installed", marks=pytest.mark.slow)]
+)
 def redis_server(request, tmp_path_factory) -> Iterator[RedisServer]:
     """Each test that uses it runs once with the bundled server and once with Debian's."""
     program = bundled_program() if request.param == "bundled" else installed_redis()
