@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from envs.clock import DAY, WEEK
+from envs.clock import DAY
 from envs.decisions import Moment, Step
 from simulators.draws import TRAITS, Luck, Purpose, user_keys
 from simulators.population import Traits
@@ -21,6 +21,8 @@ from simulators.wrapper import Stress, within
 Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float32]
+
+WEEK: Final = 7 * DAY
 
 
 class Altered(Stress):
