@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.catalogue import Cap, Catalogue
-from envs.clock import DAY, HOUR
+from envs.clock import DAY, HOUR, modulo
 from envs.decisions import Moment
 
 
@@ -29,20 +29,14 @@ class CapSlots:
     offset: int
     scenes: int
     """1, or the number of scenes when counted per scene."""
-    channel_group: NDArray[np.int64]
-    """Group of each channel, -1 where the cap does not count it, int64 [C]."""
-    offer_group: NDArray[np.int64]
-    """Group of each offer, -1 where the cap does not count it, int64 [O]."""
-
-    channel_groups: int
-    """Channels counted apart."""
-    offer_groups: int
-    """Offers counted apart."""
+    group: NDArray[np.int64]
+    """Group within one scene of each (channel, offer), -1 where the cap does not count it, int64
+    [C, O]."""
 
     @property
     def groups(self) -> int:
         """Groups within one scene."""
-        return self.channel_groups * self.offer_groups
+        return int(self.group.max()) + 1
 
     @property
     def width(self) -> int:
@@ -68,49 +62,49 @@ class CapSlots:
             channel: of the contacts, int16 [M].
             offer: of the contacts, int16 [M].
         """
-        by_channel, by_offer = self.channel_group[channel], self.offer_group[offer]
-        counted = (by_channel >= 0) & (by_offer >= 0)
-        if not counted.all():
-            rows, time, scene = rows[counted], time[counted], scene[counted]
-            by_channel, by_offer = by_channel[counted], by_offer[counted]
-        by_scene = scene.astype(np.int64) if self.scenes > 1 else 0
-        group = (by_scene * self.channel_groups + by_channel) * self.offer_groups + by_offer
-        flat = times.reshape(-1)
-        slot = rows * times.shape[1] + self.offset + group * self.cap.limit
+        group = self.group.take(channel * np.int64(self.group.shape[1]) + offer)
+        counted = np.flatnonzero(group >= 0)
+        if len(counted) < len(group):
+            rows, time, scene = rows.take(counted), time.take(counted), scene.take(counted)
+            group = group.take(counted)
+        if self.scenes > 1:
+            group += scene * np.int64(self.groups)
+        n, flat = len(times), times.T.reshape(-1)
+        index = (self.offset + group * self.cap.limit) * n + rows
         carried = time
         for _ in range(self.cap.limit):  # push down: the earliest of the kept times drops out
-            kept = flat[slot]
-            flat[slot] = np.maximum(kept, carried)
+            kept = flat.take(index)
+            flat[index] = np.maximum(kept, carried)
             carried = np.minimum(kept, carried)
-            slot = slot + 1
+            index += n
 
     def reached(self, times: NDArray[np.int32], moment: Moment) -> NDArray[np.bool_]:
-        """Whether the limit is reached in each group at the moment's scene, bool [N, groups]."""
-        last = self.cap.limit - 1
+        """Whether the limit is reached in each group at the moment's scene, bool [groups, N]."""
+        n, limit = len(times), self.cap.limit
+        last = self.offset + limit - 1
         if self.scenes == 1:
-            stop = self.offset + self.width
-            oldest = times[:, self.offset + last : stop : self.cap.limit]
+            oldest = times.T[last : self.offset + self.width : limit]
         else:
-            start = np.arange(len(times)) * times.shape[1] + self.offset + last
-            start += moment.scene.astype(np.int64) * (self.groups * self.cap.limit)
-            step = np.arange(self.groups) * self.cap.limit
-            oldest = np.take(times.reshape(-1), start[:, None] + step)
-        return oldest > self.window_start(moment)[:, None]
+            column = last + moment.scene * np.int64(self.groups * limit)
+            column = column + np.arange(self.groups)[:, None] * limit
+            oldest = times.T.reshape(-1).take(column * n + np.arange(n))
+        return oldest > self.window_start(moment)
 
-    def used(self, times: NDArray[np.int32], moment: Moment) -> NDArray[np.float32]:
-        """Share of the limit in use, for a cap with one group; float32 [N]."""
+    def used(self, times: NDArray[np.int32], moment: Moment, share: NDArray[np.float32]) -> None:
+        """Put the share of the limit in use, for a cap with one group, into float32 [N]."""
         start = self.window_start(moment)
-        inside = np.zeros(len(times), np.float32)
-        for slot in range(self.offset, self.offset + self.cap.limit):
-            inside += times[:, slot] > start
-        return inside / np.float32(self.cap.limit)
+        np.greater(times[:, self.offset], start, out=share)
+        for slot in range(self.offset + 1, self.offset + self.cap.limit):
+            share += times[:, slot] > start
+        if self.cap.limit > 1:
+            share /= np.float32(self.cap.limit)
 
     def window_start(self, moment: Moment) -> NDArray[np.int32]:
         """Contacts after this time count, seconds since the epoch, int32 [N]."""
         if self.cap.hours is not None:
             return moment.now - np.int32(self.cap.hours * HOUR)
         assert self.cap.days is not None, "a validated cap has hours or days"
-        since_midnight = moment.local() % np.int32(DAY)
+        since_midnight = modulo(moment.local(), DAY)
         return moment.now - since_midnight - np.int32((self.cap.days - 1) * DAY + 1)
 
 
@@ -121,20 +115,12 @@ def cap_slots(catalogue: Catalogue) -> tuple[CapSlots, ...]:
     for cap in catalogue.caps:
         channel = catalogue.channel_index(cap.channel) if cap.channel else None
         offer = catalogue.offer_index(cap.offer) if cap.offer else None
-        channel_group = _groups(channel, "channel" in cap.per, len(catalogue.channels))
-        offer_group = _groups(offer, "offer" in cap.per, len(catalogue.offers))
+        by_channel = _groups(channel, "channel" in cap.per, len(catalogue.channels))
+        by_offer = _groups(offer, "offer" in cap.per, len(catalogue.offers))
+        group = by_channel[:, None] * (by_offer.max() + 1) + by_offer
+        group[(by_channel < 0)[:, None] | (by_offer < 0)] = -1
         scenes = len(catalogue.scenes) if "scene" in cap.per else 1
-        slots.append(
-            CapSlots(
-                cap,
-                offset,
-                scenes,
-                channel_group,
-                offer_group,
-                int(channel_group.max()) + 1,
-                int(offer_group.max()) + 1,
-            )
-        )
+        slots.append(CapSlots(cap, offset, scenes, group))
         offset += slots[-1].width
     return tuple(slots)
 

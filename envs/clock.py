@@ -6,6 +6,7 @@ and recencies need no more. The range that is accepted from outside is 2000 to 2
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -19,7 +20,6 @@ from envs.errors import InputError
 EPOCH: Final = datetime(2020, 1, 1, tzinfo=UTC)
 HOUR: Final = 3600
 DAY: Final = 86_400
-WEEK: Final = 7 * DAY
 NEVER: Final = -(2**30)
 """A time before every accepted one; ``now - NEVER`` still fits in int32."""
 
@@ -120,13 +120,22 @@ def utc_offset_seconds(zone: str, now: NDArray[np.int32]) -> NDArray[np.int32]:
     if len(starts) == 1:
         return np.full(len(now), offsets[0], np.int32)
     low, high = int(now.min(initial=2**30)), int(now.max(initial=NEVER))
-    first, last = np.searchsorted(starts, (low, high), side="right") - 1
+    first, last = bisect_right(starts, low) - 1, bisect_right(starts, high) - 1
     if first >= last:  # the usual case: nobody is on the other side of a change
-        return np.full(len(now), offsets[max(int(first), 0)], np.int32)
+        return np.full(len(now), offsets[max(first, 0)], np.int32)
     index = np.maximum(np.searchsorted(starts, now, side="right") - 1, 0)
     return offsets[index]
 
 
 def hour_of_week(local: NDArray[np.int32]) -> NDArray[np.int32]:
     """Hour of the week of local seconds since the epoch, Monday 00:00 is 0, int32 [N]."""
-    return ((local // HOUR) + EPOCH_WEEKDAY * 24) % 168
+    hours = local // np.int32(HOUR) + np.int32(EPOCH_WEEKDAY * 24)
+    return modulo(hours, 168)
+
+
+def modulo(values: NDArray[np.int32], divisor: int) -> NDArray[np.int32]:
+    """``values % divisor`` for a divisor above 0, faster: only ``//`` is vectorised."""
+    rounded: NDArray[np.int32] = values // np.int32(divisor)
+    rounded *= np.int32(divisor)
+    rounded = np.subtract(values, rounded, out=rounded)
+    return rounded

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Protocol
+from operator import attrgetter
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -119,27 +120,38 @@ class Events:
     @classmethod
     def concatenate(cls, parts: Sequence[Events]) -> Events:
         """All events of the parts, one part after the other."""
-        parts = [part for part in parts if len(part)]
+        parts = [part for part in parts if len(part.row)]
         if len(parts) == 1:
             return parts[0]
         if not parts:
             return cls.of(np.zeros(0, np.int64), 0, 0)
-        names = [field.name for field in fields(cls) if field.name != "attributes"]
-        columns: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts]) for name in names
-        }
-        return cls(**columns, attributes=_attributes(parts))
+        columns: list[Any] = [
+            np.concatenate(column) for column in zip(*map(_columns, parts), strict=True)
+        ]
+        columns.append(_attributes(parts))
+        return cls(*columns)
 
     def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Events:
         """Some of the events, in the order asked for."""
-        columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        taken: dict[str, Any] = {n: None if c is None else c[chosen] for n, c in columns.items()}
-        return Events(**taken)
+        told = self.attributes
+        columns: list[Any] = [column[chosen] for column in _columns(self)]
+        columns.append(None if told is None else told[chosen])
+        return Events(*columns)
+
+
+_columns: Final[Callable[[Events], tuple[Any, ...]]] = attrgetter(
+    "row", "kind", "time", "scene", "channel", "offer", "amount_cents", "discount", "key"
+)
+"""All that every event has, in the order of the fields."""
 
 
 def _column(values: ArrayLike, dtype: type[np.generic], size: int) -> Any:
-    column = np.asarray(values, dtype)
-    return column if column.shape == (size,) else np.full(size, column, dtype)
+    given = np.asarray(values, dtype)
+    if given.shape == (size,):
+        return given
+    column = np.empty(size, dtype)
+    column[:] = given
+    return column
 
 
 def _attributes(parts: Sequence[Events]) -> NDArray[np.float32] | None:

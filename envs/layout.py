@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate, groupby, pairwise
 from typing import Final
 
 import numpy as np
@@ -11,8 +12,11 @@ from numpy.typing import NDArray
 
 from envs.caps import CapSlots, cap_slots
 from envs.catalogue import Catalogue
-from envs.clock import DAY
+from envs.clock import DAY, NEVER
 from envs.decisions import EventKind
+
+Numbers = NDArray[np.float32]
+Instants = NDArray[np.int32]
 
 COUNTED: Final = (
     EventKind.SCENE_ENTERED,
@@ -41,8 +45,14 @@ FIRST_CHANNEL: Final = DISCOUNT + 1
 BOUGHT: Final = COUNTED.index(EventKind.BOUGHT)
 """Slot of the decayed purchases."""
 
+RECENT: Final = (EventKind.VIEWED, EventKind.CARTED, EventKind.BOUGHT, EventKind.CLICKED)
+"""Kinds whose latest time is kept, besides the latest contact through each channel."""
+
 SHORT, MIDDLE, LONG = 2.0, 7.0, 30.0
 """Half-lives in days, assumed: contacts, behaviour, purchases and habits."""
+
+ERA_S: Final = 14 * DAY
+"""Sums are kept as of the beginning of an era; in it, none grows by more than 2 to the 7th."""
 
 
 def slot_names(catalogue: Catalogue) -> tuple[str, ...]:
@@ -62,27 +72,91 @@ def _half_lives(catalogue: Catalogue) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Neighbouring slots that decay alike."""
+
+    slots: slice
+    rate: np.float32
+    """Decay per second, negative."""
+
+
+def _spans(half_lives: list[float]) -> tuple[Span, ...]:
+    spans, start = [], 0
+    for days, group in groupby(half_lives):
+        stop = start + len(list(group))
+        spans.append(Span(slice(start, stop), _rate(days)))
+        start = stop
+    return tuple(spans)
+
+
+def _rate(half_life_days: float) -> np.float32:
+    return np.float32(-np.log(2.0) / (half_life_days * DAY))
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Where each group of times lies among a user's."""
+
+    latest: slice
+    """The latest event of all, then the latest of each in ``Layout.recent``."""
+    opted_in: slice
+    opted_out: slice
+    not_interested: slice
+    caps: slice
+    attributes: slice
+    seen: slice
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, recent: int, caps: int) -> Times:
+        """One group after the other."""
+        channels, attributes = len(catalogue.channels), len(catalogue.attributes)
+        widths = (1 + recent, channels, channels, len(catalogue.offers), caps, attributes)
+        ends = [0, *accumulate(widths)]
+        bounds = [*pairwise(ends), (ends[-1], None)]
+        return cls(*(slice(start, stop) for start, stop in bounds))
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """What the arrays of a catalogue's user state mean."""
 
     slots: tuple[str, ...]
     rates: NDArray[np.float32]
     """Decay of each sum, per second, negative, float32 [F]."""
+    spans: tuple[Span, ...]
+    recent: tuple[str, ...]
+    """Name of each latest time that is kept, in order."""
     caps: tuple[CapSlots, ...]
-    opted_in: NDArray[np.bool_]
-    """Consent of somebody who never said anything, bool [C]."""
+    times: Times
+    consented_at: NDArray[np.int32]
+    """When somebody who never said anything opted in: before all time where consent is assumed,
+    NEVER where it is not, int32 [C]."""
     typical_basket_cents: int
 
     @classmethod
     @lru_cache(maxsize=16)  # asked for twice a decision
     def of(cls, catalogue: Catalogue) -> Layout:
         """The layout of a catalogue."""
-        rates = [-np.log(2.0) / (days * DAY) for days in _half_lives(catalogue)]
+        slots, half_lives = slot_names(catalogue), _half_lives(catalogue)
+        contacts = range(FIRST_CHANNEL, FIRST_CHANNEL + len(catalogue.channels))
+        recent = [COUNTED.index(kind) for kind in RECENT] + list(contacts)
+        caps = cap_slots(catalogue)
         assumed = [channel.consent == "assumed" for channel in catalogue.channels]
         return cls(
-            slot_names(catalogue),
-            np.asarray(rates, np.float32),
-            cap_slots(catalogue),
-            np.asarray(assumed, np.bool_),
+            slots,
+            np.asarray([_rate(days) for days in half_lives], np.float32),
+            _spans(half_lives),
+            tuple(slots[slot] for slot in recent),
+            caps,
+            Times.of(catalogue, len(recent), sum(cap.width for cap in caps)),
+            np.where(assumed, NEVER + 1, NEVER).astype(np.int32),
             max(catalogue.typical_basket_cents, 1),
         )
+
+    def unknown(self, attributes: int, remembered: int) -> tuple[Numbers, Instants]:
+        """Numbers float32 [F + J] and times int32 [T] of somebody of whom nothing is known."""
+        numbers = np.zeros(len(self.slots) + attributes, np.float32)
+        numbers[len(self.slots) :] = np.nan
+        times = np.full(self.times.attributes.stop + remembered, NEVER, np.int32)
+        times[self.times.opted_in] = self.consented_at
+        return numbers, times

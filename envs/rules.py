@@ -10,9 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.caps import CapSlots
 from envs.catalogue import Catalogue, Channel, Offer
-from envs.clock import DAY, HOUR
+from envs.clock import DAY, HOUR, modulo
 from envs.decisions import Moment
 from envs.layout import Layout
 from envs.users import UserState
@@ -47,9 +46,8 @@ class Rules:
         self._channel_table = _channel_table(catalogue)
         self._offer_table = _offer_table(catalogue)
         self._reserve_cents = reserve_cents(catalogue)
-        self._offer = catalogue.action_offer[1:].astype(np.int64)
-        self._channel = catalogue.action_channel[1:].astype(np.int64)
-        self._cap_actions = [_counted_actions(slots, catalogue) for slots in self._caps]
+        self._pairs = _pairs(catalogue)
+        self._reach = [_reach(slots.group, catalogue) for slots in self._caps]
         self._cool_down_s = np.int32(catalogue.cool_down_days * DAY)
 
     def refusals(
@@ -68,23 +66,31 @@ class Rules:
         Returns:
             uint32 [N, A]; bit k is set when rule ``names[k]`` refuses. Silence is never refused.
         """
-        by_channel = np.ascontiguousarray(self._by_channel(users, moment).T)  # [C, N]
-        by_offer = np.ascontiguousarray(self._by_offer(users, moment).T)  # [O, N]
-        columns = np.zeros((len(self._reserve_cents), len(users)), np.uint32)  # [A, N]
-        np.bitwise_or(by_offer[self._offer], by_channel[self._channel], out=columns[1:])
+        by_channel = self._by_channel(users, moment)
+        by_offer = self._by_offer(users, moment)
+        single = []  # caps that look at both offer and channel
         for k, slots in enumerate(self._caps):
             reached = slots.reached(users.cap_times, moment)
             if reached.any():
-                actions, groups = self._cap_actions[k]
-                bit = np.uint32(1 << (len(FIXED) + k))
-                columns[actions] |= np.where(reached.T, bit, np.uint32(0))[groups]
-        refused = columns.T
+                kind, groups = self._reach[k]
+                bits = reached * np.uint32(1 << (len(FIXED) + k))
+                if kind == "action":
+                    single.append((groups, bits))
+                refused = by_channel if kind == "channel" else by_offer
+                for number, group in groups if kind != "action" else ():
+                    refused[number] |= bits[group]
+        columns = np.empty((len(self._reserve_cents), len(users)), np.uint32)  # [A, N]
+        columns[0] = 0
+        for offer, actions, channels in self._pairs:
+            np.bitwise_or(by_offer[offer], by_channel[channels], out=columns[actions])
+        for groups, bits in single:
+            for action, group in groups:
+                columns[action] |= bits[group]
         if not np.all(np.isinf(budget_left_cents)):
-            left = np.broadcast_to(budget_left_cents, len(users))
-            over = self._reserve_cents > left[:, None]
-            over[:, 0] = False
-            refused |= np.where(over, rule_bit("budget"), np.uint32(0))
-        return refused
+            over = self._reserve_cents[:, None] > budget_left_cents
+            over[0] = False
+            columns |= over * rule_bit("budget")
+        return columns.T
 
     def explain(self, bits: int) -> tuple[str, ...]:
         """The names of the rules in one refusal."""
@@ -104,36 +110,61 @@ class Rules:
         return np.where(out, rule_bit("excluded"), np.uint32(0))
 
     def _by_channel(self, users: UserState, moment: Moment) -> Bits:
-        """Refusals by channel: absent, quiet hours, consent; uint32 [N, C]."""
-        hour = moment.local() // np.int32(HOUR) % np.int32(24)
-        refused = np.take(self._channel_table, moment.scene * np.int32(24) + hour, axis=0)
-        refused |= np.where(users.consents(), np.uint32(0), rule_bit("no_consent"))
+        """Refusals by channel: absent, quiet hours, consent; uint32 [C, N]."""
+        hour = modulo(moment.local() // np.int32(HOUR), 24)
+        refused = self._channel_table.take(moment.scene * np.int32(24) + hour, axis=1)
+        silent = users.opted_in_at.T <= users.opted_out_at.T
+        refused |= silent * rule_bit("no_consent")
         return refused
 
     def _by_offer(self, users: UserState, moment: Moment) -> Bits:
-        """Refusals by offer: absent, margin floor, cool-down; uint32 [N, O]."""
-        refused = np.take(self._offer_table, moment.scene, axis=0)
-        resting = users.not_interested_at > (moment.now - self._cool_down_s)[:, None]
-        refused |= np.where(resting, rule_bit("not_interested"), np.uint32(0))
+        """Refusals by offer: absent, margin floor, cool-down; uint32 [O, N]."""
+        refused = self._offer_table.take(moment.scene, axis=1)
+        since = moment.now - self._cool_down_s
+        resting = since < users.not_interested_at.T
+        if resting.any():
+            refused |= resting * rule_bit("not_interested")
         return refused
 
 
-def _counted_actions(
-    slots: CapSlots, catalogue: Catalogue
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The actions a cap counts, and the group of each."""
-    by_channel = slots.channel_group[catalogue.action_channel[1:]]
-    by_offer = slots.offer_group[catalogue.action_offer[1:]]
-    counted = np.flatnonzero((by_channel >= 0) & (by_offer >= 0))
-    return counted + 1, by_channel[counted] * slots.offer_groups + by_offer[counted]
+def _pairs(catalogue: Catalogue) -> list[tuple[int, slice, slice | NDArray[np.int64]]]:
+    """Each offer's actions, which follow each other, and their channels."""
+    pairs: list[tuple[int, slice, slice | NDArray[np.int64]]] = []
+    for offer in range(len(catalogue.offers)):
+        actions = np.flatnonzero(catalogue.action_offer == offer)
+        channels = catalogue.action_channel[actions].astype(np.int64)
+        everywhere = len(channels) == len(catalogue.channels)
+        place = slice(int(actions[0]), int(actions[-1]) + 1)
+        pairs.append((offer, place, slice(None) if everywhere else channels))
+    return pairs
+
+
+def _reach(group: NDArray[np.int64], catalogue: Catalogue) -> tuple[str, list[tuple[int, int]]]:
+    """Whether a cap refuses whole channels, whole offers or single actions, and by which group.
+
+    Args:
+        group: of each (channel, offer), -1 where not counted, int64 [C, O].
+        catalogue: whose actions.
+    """
+    if (group == group[:, :1]).all():
+        kind, groups = "channel", group[:, 0]
+    elif (group == group[:1]).all():
+        kind, groups = "offer", group[0]
+    else:
+        actions = catalogue.actions[1:]
+        kind, groups = "action", np.asarray([-1, *(group[a.channel, a.offer] for a in actions)])
+    return kind, [(number, int(groups[number])) for number in np.flatnonzero(groups >= 0).tolist()]
 
 
 def _channel_table(catalogue: Catalogue) -> Bits:
-    """Refusals by channel for each (scene, local hour), uint32 [S * 24, C]."""
+    """Refusals by channel for each (scene, local hour), uint32 [C, S * 24]."""
     rows = [
-        [_absent(channel, scene.name) | _quiet(channel, hour) for channel in catalogue.channels]
-        for scene in catalogue.scenes
-        for hour in range(24)
+        [
+            _absent(channel, scene.name) | _quiet(channel, hour)
+            for scene in catalogue.scenes
+            for hour in range(24)
+        ]
+        for channel in catalogue.channels
     ]
     return np.asarray(rows, np.uint32)
 
@@ -152,13 +183,13 @@ def _quiet(channel: Channel, hour: int) -> int:
 
 
 def _offer_table(catalogue: Catalogue) -> Bits:
-    """Refusals by offer for each scene, uint32 [S, O]."""
+    """Refusals by offer for each scene, uint32 [O, S]."""
     rows = [
         [
             _offer_absent(offer, scene.name) | _below_floor(catalogue, offer)
-            for offer in catalogue.offers
+            for scene in catalogue.scenes
         ]
-        for scene in catalogue.scenes
+        for offer in catalogue.offers
     ]
     return np.asarray(rows, np.uint32)
 

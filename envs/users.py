@@ -1,12 +1,17 @@
 """What the service may know of users: struct of arrays, and the one way in.
 
-Decayed sums carry their own clocks, recencies and consents are latest times, caps are the latest
-contact times: so the state is the same for any order in which events arrive (sums up to rounding),
-and an event with a remembered key counts once.
+Decayed sums are weighed from the beginning of an era, recencies and consents are latest times,
+caps are the latest contact times: so the state is the same for any order in which events arrive
+(sums up to rounding), and an event with a remembered key counts once.
+
+The arrays lie column by column (Fortran order), so that work on one column of a million users
+runs through memory without gaps. ``array.T.reshape(-1)`` is then a flat view, in which user n has
+column k at ``k * N + n``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -17,7 +22,18 @@ from numpy.typing import NDArray
 from envs.catalogue import Catalogue
 from envs.clock import NEVER
 from envs.decisions import EventKind, Events
-from envs.layout import BY_CHANNEL, COUNTED, DISCOUNT, FIRST_CHANNEL, SPEND, Layout
+from envs.layout import (
+    BY_CHANNEL,
+    COUNTED,
+    DISCOUNT,
+    ERA_S,
+    FIRST_CHANNEL,
+    RECENT,
+    SPEND,
+    Layout,
+)
+
+Rows = NDArray[np.int64]
 
 LASTING: Final = (
     EventKind.BOUGHT,
@@ -30,18 +46,7 @@ LASTING: Final = (
 """Rare kinds of lasting weight: a third of the memory for keys is theirs alone, so that a purchase
 told late still counts after any number of views."""
 
-_STORED: Final = (
-    "sums",
-    "clocks",
-    "opted_in_at",
-    "opted_out_at",
-    "not_interested_at",
-    "cap_times",
-    "attributes",
-    "attributes_at",
-    "seen",
-    "seen_at",
-)
+_STORED: Final = ("numbers", "times", "seen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +54,12 @@ class UserState:
     """N users. Times are seconds since the epoch, ``NEVER`` when it never happened."""
 
     layout: Layout
-    sums: NDArray[np.float32]
-    """Decayed sums, each as of its own clock, float32 [N, F]."""
-    clocks: NDArray[np.int32]
-    """Time of the latest event of each sum, int32 [N, F]."""
-    opted_in_at: NDArray[np.int32]
-    """int32 [N, C]"""
-    opted_out_at: NDArray[np.int32]
-    """int32 [N, C]"""
-    not_interested_at: NDArray[np.int32]
-    """int32 [N, O]"""
-    cap_times: NDArray[np.int32]
-    """The latest contacts of each cap, int32 [N, S]."""
-    attributes: NDArray[np.float32]
-    """Numbers, or the index of a choice; NaN when unknown, float32 [N, J]."""
-    attributes_at: NDArray[np.int32]
-    """int32 [N, J]"""
+    numbers: NDArray[np.float32]
+    """The sums, then the attributes, float32 [N, F + J]."""
+    times: NDArray[np.int32]
+    """All times, in the order of ``layout.times``, int32 [N, T]."""
     seen: NDArray[np.uint64]
     """Keys of the latest events, uint64 [N, R]; R is 0 where nothing is repeated."""
-    seen_at: NDArray[np.int32]
-    """int32 [N, R]"""
 
     @classmethod
     def empty(cls, catalogue: Catalogue, n: int, remembered: int = 0) -> UserState:
@@ -81,49 +72,103 @@ class UserState:
                 a third of them for lasting kinds; 0, or 2 and more.
         """
         layout = Layout.of(catalogue)
-        channels, width = len(catalogue.channels), len(layout.slots)
-        attributes = len(catalogue.attributes)
+        numbers, times = layout.unknown(len(catalogue.attributes), remembered)
         return cls(
             layout,
-            np.zeros((n, width), np.float32),
-            np.full((n, width), NEVER, np.int32),
-            np.full((n, channels), NEVER, np.int32),
-            np.full((n, channels), NEVER, np.int32),
-            np.full((n, len(catalogue.offers)), NEVER, np.int32),
-            np.full((n, sum(slots.width for slots in layout.caps)), NEVER, np.int32),
-            np.full((n, attributes), np.nan, np.float32),
-            np.full((n, attributes), NEVER, np.int32),
-            np.zeros((n, remembered), np.uint64),
-            np.full((n, remembered), NEVER, np.int32),
+            np.repeat(numbers[:, None], n, axis=1).T,
+            np.repeat(times[:, None], n, axis=1).T,
+            np.zeros((remembered, n), np.uint64).T,
         )
 
     def __len__(self) -> int:
-        return len(self.sums)
+        return len(self.times)
 
-    def take(self, rows: NDArray[np.int64]) -> UserState:
+    def take(self, rows: Rows) -> UserState:
         """A copy of some users."""
-        return UserState(self.layout, *(getattr(self, name)[rows] for name in _STORED))
+        return UserState(
+            self.layout, *(getattr(self, name).T.take(rows, axis=1).T for name in _STORED)
+        )
 
-    def clear(self, rows: NDArray[np.int64]) -> None:
+    def clear(self, rows: Rows) -> None:
         """Forget some users, in place."""
-        for name in _STORED:
-            array = getattr(self, name)
-            blank = np.nan if name == "attributes" else 0 if name in ("sums", "seen") else NEVER
-            array[rows] = blank
+        numbers, times = self.layout.unknown(self.attributes.shape[1], self.seen.shape[1])
+        self.numbers.T[:, rows] = numbers[:, None]
+        self.times.T[:, rows] = times[:, None]
+        self.seen.T[:, rows] = 0
+
+    @property
+    def sums(self) -> NDArray[np.float32]:
+        """Decayed sums as of the beginning of the era of the latest event, float32 [N, F]."""
+        return self.numbers[:, : len(self.layout.slots)]
+
+    @property
+    def attributes(self) -> NDArray[np.float32]:
+        """Numbers, or the index of a choice; NaN when unknown, float32 [N, J]."""
+        return self.numbers[:, len(self.layout.slots) :]
+
+    @property
+    def latest(self) -> NDArray[np.int32]:
+        """Time of the latest event, and of the latest of each in ``layout.recent``; [N, 1 + L]."""
+        return self.times[:, self.layout.times.latest]
+
+    @property
+    def opted_in_at(self) -> NDArray[np.int32]:
+        """When the user last opted in to each channel, int32 [N, C]."""
+        return self.times[:, self.layout.times.opted_in]
+
+    @property
+    def opted_out_at(self) -> NDArray[np.int32]:
+        """When the user last opted out of each channel, int32 [N, C]."""
+        return self.times[:, self.layout.times.opted_out]
+
+    @property
+    def not_interested_at(self) -> NDArray[np.int32]:
+        """When the user last wanted no more of each offer, int32 [N, O]."""
+        return self.times[:, self.layout.times.not_interested]
+
+    @property
+    def cap_times(self) -> NDArray[np.int32]:
+        """The latest contacts of each cap, int32 [N, S]."""
+        return self.times[:, self.layout.times.caps]
+
+    @property
+    def attributes_at(self) -> NDArray[np.int32]:
+        """As of when each attribute was told, int32 [N, J]."""
+        return self.times[:, self.layout.times.attributes]
+
+    @property
+    def seen_at(self) -> NDArray[np.int32]:
+        """Event times of the keys, int32 [N, R]."""
+        return self.times[:, self.layout.times.seen]
 
     def consents(self) -> NDArray[np.bool_]:
         """Which channels may be used, bool [N, C]; a tie of times counts as opted out."""
-        silent = (self.opted_in_at == NEVER) & (self.opted_out_at == NEVER)
-        return np.where(silent, self.layout.opted_in, self.opted_in_at > self.opted_out_at)
+        return self.opted_in_at > self.opted_out_at
 
-    def decayed(self, now: NDArray[np.int32]) -> NDArray[np.float32]:
-        """The sums as of ``now`` (int32 [N]), float32 [N, F]."""
-        decay = (now[:, None] - self.clocks).astype(np.float32)
-        np.maximum(decay, 0.0, out=decay)
-        decay *= self.layout.rates
-        np.exp(decay, out=decay)
-        decay *= self.sums
-        return decay
+    def decayed(
+        self, now: NDArray[np.int32], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """The sums as of ``now`` (int32 [N]), or as of the latest event where that is later.
+
+        Args:
+            now: seconds since the epoch, int32 [N].
+            out: where to put them, float32 [N, F]; a new array when left out.
+        """
+        sums = self.sums
+        decayed = np.empty_like(sums) if out is None else out
+        latest = self.latest[:, 0]
+        since = np.maximum(now, latest)
+        since -= _era_start(latest)
+        elapsed = since.astype(np.float32)
+        factors = {rate: np.exp(elapsed * rate) for rate in {s.rate for s in self.layout.spans}}
+        for span in self.layout.spans:
+            np.multiply(sums.T[span.slots], factors[span.rate], out=decayed.T[span.slots])
+        return decayed
+
+
+def _era_start(times: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Where the era of each time begins, int32 [N]."""
+    return times // np.int32(ERA_S) * np.int32(ERA_S)
 
 
 def pack(users: UserState) -> NDArray[np.uint8]:
@@ -152,12 +197,14 @@ def unpack(catalogue: Catalogue, packed: NDArray[np.uint8], remembered: int) -> 
     return users
 
 
-_KIND_SLOT = np.full(len(EventKind), -1, np.int64)
-for _slot, _kind in enumerate(COUNTED):
-    _KIND_SLOT[_kind] = _slot
-_CHANNEL_BLOCK = np.full(len(EventKind), -1, np.int64)
-for _block, _kind in enumerate(BY_CHANNEL):
-    _CHANNEL_BLOCK[_kind] = _block
+def _by_kind(numbers: dict[EventKind, int]) -> NDArray[np.int64]:
+    """The number of each kind, -1 for the others, int64 [kinds]."""
+    return np.asarray([numbers.get(kind, -1) for kind in EventKind])
+
+
+_KIND_SLOT: Final = _by_kind({kind: slot for slot, kind in enumerate(COUNTED)})
+_CHANNEL_BLOCK: Final = _by_kind({kind: block for block, kind in enumerate(BY_CHANNEL)})
+_KIND_LATEST: Final = _by_kind({kind: 1 + place for place, kind in enumerate(RECENT)})
 
 
 def advance(users: UserState, events: Events) -> NDArray[np.bool_]:
@@ -171,24 +218,12 @@ def advance(users: UserState, events: Events) -> NDArray[np.bool_]:
         bool [M]: whether the event counted. It does not when its key is remembered (repeated), or
         when it is older than all the remembered keys of a full memory (too late to tell).
     """
-    counted = np.ones(len(events), np.bool_)
-    starts = np.flatnonzero(np.diff(events.row) <= 0) + 1  # each run has no user twice
-    bounds = [0, *starts.tolist(), len(events)]
-    for start, stop in pairwise(bounds):
-        if start < stop:
-            whole = start == 0 and stop == len(events)
-            run = events if whole else events.take(slice(start, stop))
-            counted[start:stop] = _advance_run(users, run)
-    return counted
-
-
-def _advance_run(users: UserState, events: Events) -> NDArray[np.bool_]:
     new = _remember(users, events)
     if not new.all():
         events = events.take(new)
     if len(events):
         _count(users, events)
-        _count_by_channel(users, events)
+        _note_latest(users, events)
         present = np.bincount(events.kind, minlength=len(EventKind)).tolist()
         for kind, change in _CHANGES.items():
             if present[kind] == len(events):
@@ -196,6 +231,12 @@ def _advance_run(users: UserState, events: Events) -> NDArray[np.bool_]:
             elif present[kind]:
                 change(users, events.take(np.flatnonzero(events.kind == kind)))
     return new
+
+
+def _runs(rows: Rows) -> Iterator[slice]:
+    """The events cut where a user might come up again: none is twice within a run."""
+    starts = np.flatnonzero(rows[1:] <= rows[:-1]) + 1
+    return (slice(start, stop) for start, stop in pairwise([0, *starts.tolist(), len(rows)]))
 
 
 def _remember(users: UserState, events: Events) -> NDArray[np.bool_]:
@@ -207,9 +248,9 @@ def _remember(users: UserState, events: Events) -> NDArray[np.bool_]:
     share = (users.seen.shape[1] + 2) // 3  # views crowd nothing out that matters for long
     for group, place in ((lasting, slice(0, share)), (~lasting, slice(share, None))):
         keyed = np.flatnonzero(group & (events.key != 0))
-        if len(keyed):
-            part = events.take(keyed)
-            new[keyed] = _keep_keys(users.seen[:, place], users.seen_at[:, place], part)
+        for run in _runs(events.row.take(keyed)):
+            part = keyed[run]
+            new[part] = _keep_keys(users.seen[:, place], users.seen_at[:, place], events.take(part))
     return new
 
 
@@ -225,67 +266,93 @@ def _keep_keys(
     return new
 
 
-def _add(
-    users: UserState,
-    rows: NDArray[np.int64],
-    slots: NDArray[np.int64] | int,
-    weights: NDArray[np.float32] | float,
-    times: NDArray[np.int32],
-) -> None:
-    """Add weights to decayed sums; the later of sum and event sets the clock."""
-    index = rows * users.sums.shape[1] + slots
-    sums, clocks = users.sums.reshape(-1), users.clocks.reshape(-1)
-    held, clock = sums[index], clocks[index]
-    gap = times - clock
-    decay = np.exp(np.abs(gap).astype(np.float32) * users.layout.rates[slots])
-    later = gap >= 0
-    sums[index] = np.where(later, held * decay + weights, held + decay * weights)
-    clocks[index] = np.maximum(clock, times)
-
-
 def _count(users: UserState, events: Events) -> None:
-    slots = _KIND_SLOT[events.kind]
-    chosen = np.flatnonzero(slots >= 0)
-    if len(chosen):
-        _add(users, events.row[chosen], slots[chosen], 1.0, events.time[chosen])
+    """Add what counts to the sums, in place.
+
+    A sum holds its events as of the beginning of the latest event's era (forward decay: Cormode
+    and others, "Forward decay", 2009): so an event adds one number, whatever came before, and only
+    a new era touches the others.
+    """
+    latest = users.latest[:, 0]
+    era_start = _era_start(latest.take(events.row))
+    if not (_era_start(events.time) > era_start).any():
+        _add(users, events, era_start)
+        return
+    for run in _runs(events.row):  # one by one a user, so that a batch is its events one by one
+        part = events.take(run)
+        _enter_eras(users, part)
+        _add(users, part, _era_start(latest.take(part.row)))
 
 
-def _count_by_channel(users: UserState, events: Events) -> None:
-    block = _CHANNEL_BLOCK[events.kind]
-    chosen = np.flatnonzero((block >= 0) & (events.channel >= 0))
-    if len(chosen):
-        channels = users.opted_in_at.shape[1]
-        slots = FIRST_CHANNEL + block[chosen] * channels + events.channel[chosen]
-        _add(users, events.row[chosen], slots, 1.0, events.time[chosen])
+def _enter_eras(users: UserState, events: Events) -> None:
+    """Users whose time enters a new era get their sums as of its beginning, in place."""
+    latest = users.latest[:, 0]
+    old, new = _era_start(latest.take(events.row)), _era_start(events.time)
+    moved = np.flatnonzero(new > old)
+    latest[events.row.take(moved)] = events.time.take(moved)
+    lived = moved[old.take(moved) > NEVER]
+    since = (new - old).take(lived)
+    users.sums.T[:, events.row.take(lived)] *= np.exp(since * users.layout.rates[:, None])
+
+
+def _add(users: UserState, events: Events, era_start: NDArray[np.int32]) -> None:
+    """Add the weights of events to the sums of their users' eras, in place; the starts are [M]."""
+    number, slot, weight = _weights(users.layout, events)
+    since = (era_start - events.time).take(number)
+    weight *= np.exp(since * users.layout.rates.take(slot))
+    np.add.at(users.sums.T.reshape(-1), slot * len(users) + events.row.take(number), weight)
+
+
+def _weights(
+    layout: Layout, events: Events
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """What counts: the number of the event [K], the slot [K] and what it adds, float32 [K]."""
+    slot, block = _KIND_SLOT.take(events.kind), _CHANNEL_BLOCK.take(events.kind)
+    counted = np.flatnonzero(slot >= 0)
+    through = np.flatnonzero((block >= 0) & (events.channel >= 0))
+    channels = len(layout.consented_at)
+    slots = [
+        slot.take(counted),
+        FIRST_CHANNEL + block.take(through) * channels + events.channel.take(through),
+    ]
+    weights = [np.ones(len(counted) + len(through), np.float32)]
+    paid = np.flatnonzero((events.kind == EventKind.BOUGHT) | (events.kind == EventKind.REFUNDED))
+    numbers = [counted, through, paid, paid]
+    bought = events.kind.take(paid) == EventKind.BOUGHT
+    baskets = events.amount_cents.take(paid) / np.float32(layout.typical_basket_cents)
+    slots += [np.full(len(paid), SPEND), np.full(len(paid), DISCOUNT)]
+    weights += [np.where(bought, baskets, -baskets), events.discount.take(paid) * bought]
+    return np.concatenate(numbers), np.concatenate(slots), np.concatenate(weights, dtype=np.float32)
+
+
+def _note_latest(users: UserState, events: Events) -> None:
+    """Keep the latest times, in place."""
+    n, flat = len(users), users.latest.T.reshape(-1)
+    np.maximum.at(flat, events.row, events.time)
+    place = _KIND_LATEST.take(events.kind)
+    contacted = np.flatnonzero((events.kind == EventKind.CONTACTED) & (events.channel >= 0))
+    place[contacted] = 1 + len(RECENT) + events.channel.take(contacted)
+    kept = np.flatnonzero(place >= 0)
+    index = place.take(kept) * n + events.row.take(kept)
+    np.maximum.at(flat, index, events.time.take(kept))
 
 
 def _contacted(users: UserState, events: Events) -> None:
-    for slots in users.layout.caps:
-        slots.insert(
-            users.cap_times, events.row, events.time, events.scene, events.channel, events.offer
-        )
-
-
-def _bought(users: UserState, events: Events) -> None:
-    baskets = events.amount_cents / np.float32(users.layout.typical_basket_cents)
-    _add(users, events.row, SPEND, baskets.astype(np.float32), events.time)
-    _add(users, events.row, DISCOUNT, events.discount, events.time)
-
-
-def _refunded(users: UserState, events: Events) -> None:
-    baskets = events.amount_cents / np.float32(-users.layout.typical_basket_cents)
-    _add(users, events.row, SPEND, baskets.astype(np.float32), events.time)
+    for run in _runs(events.row):
+        part = events.take(run)
+        for slots in users.layout.caps:
+            slots.insert(users.cap_times, part.row, part.time, part.scene, part.channel, part.offer)
 
 
 def _latest(times: NDArray[np.int32], which: NDArray[np.int16], events: Events) -> None:
     """Note the time in the named column, or in all columns where none is named (-1)."""
+    n, flat = len(times), times.T.reshape(-1)
     named = np.flatnonzero(which >= 0)
-    index = events.row[named] * times.shape[1] + which[named]
-    flat = times.reshape(-1)
-    flat[index] = np.maximum(flat[index], events.time[named])
+    index = which.take(named) * np.int64(n) + events.row.take(named)
+    np.maximum.at(flat, index, events.time.take(named))
     unnamed = np.flatnonzero(which < 0)
-    rows = events.row[unnamed]
-    times[rows] = np.maximum(times[rows], events.time[unnamed, None])
+    for column in range(times.shape[1] if len(unnamed) else 0):
+        np.maximum.at(flat, column * n + events.row.take(unnamed), events.time.take(unnamed))
 
 
 def _not_interested(users: UserState, events: Events) -> None:
@@ -304,21 +371,21 @@ def _described(users: UserState, events: Events) -> None:
     """The latest value wins; of two told for one time, the larger."""
     if events.attributes is None:
         return
-    held, held_at = users.attributes[events.row], users.attributes_at[events.row]
-    told, told_at = events.attributes, events.time[:, None]
-    tie = (told_at == held_at) & (told > held)
-    wins = ~np.isnan(told) & ((told_at > held_at) | tie)
-    users.attributes[events.row] = np.where(wins, told, held)
-    users.attributes_at[events.row] = np.where(wins, told_at, held_at)
+    for run in _runs(events.row):
+        rows, told = events.row[run], events.attributes[run]
+        told_at = events.time[run, None]
+        held, held_at = users.attributes[rows], users.attributes_at[rows]
+        tie = (told_at == held_at) & (told > held)
+        wins = ~np.isnan(told) & ((told_at > held_at) | tie)
+        users.attributes[rows] = np.where(wins, told, held)
+        users.attributes_at[rows] = np.where(wins, told_at, held_at)
 
 
 _CHANGES: Final = {
     EventKind.CONTACTED: _contacted,
-    EventKind.BOUGHT: _bought,
-    EventKind.REFUNDED: _refunded,
     EventKind.NOT_INTERESTED: _not_interested,
     EventKind.OPTED_OUT: _opted_out,
     EventKind.OPTED_IN: _opted_in,
     EventKind.DESCRIBED: _described,
 }
-"""What else an event of a kind changes, besides the counts."""
+"""What else an event of a kind changes, besides the counts and the latest times."""

@@ -25,7 +25,7 @@ def state_of(service, redis_client, user_id="u1") -> UserState:
 
 def same(one: UserState, other: UserState) -> bool:
     """Whether two users are alike; the order of the remembered keys does not matter."""
-    for name in ("sums", "clocks", "opted_in_at", "opted_out_at", "cap_times", "attributes"):
+    for name in ("sums", "latest", "opted_in_at", "opted_out_at", "cap_times", "attributes"):
         close = np.allclose(getattr(one, name), getattr(other, name), rtol=1e-4, equal_nan=True)
         if not close:
             return False

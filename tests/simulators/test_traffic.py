@@ -111,7 +111,7 @@ def test_what_is_told_rebuilds_the_users_of_the_world_bit_for_bit() -> None:
     assert kinds["clicked"] > 0
     assert kinds["bought"] > 0
     rebuilt = service.users
-    for name in ("sums", "clocks", "cap_times", "attributes", "opted_in_at", "opted_out_at"):
+    for name in ("sums", "latest", "cap_times", "attributes", "opted_in_at", "opted_out_at"):
         np.testing.assert_array_equal(getattr(rebuilt, name), getattr(world.users, name), name)
 
 
