@@ -16,7 +16,7 @@ What learns (RLlib, torch, the simulators):
 * ``q_learning``, ``q_learner``: masked double dueling deep Q-learning: settings, network, update.
 * ``silence_value``: what users are worth when left alone, Q-learning's potential.
 * ``bandits``, ``linear_learner``: linear Thompson sampling: settings, exact posterior.
-* ``train``, ``cluster``: from a learner's name to a bundle; Ray for the time of it.
+* ``train``: from a learner's name to a bundle.
 
 What judges:
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +14,12 @@ from typing import Any, Literal
 import tyro
 from rich.console import Console
 
-from agents.cluster import quiet_ray
 from agents.policy import check_place, save_bundle
 from agents.rewards import LearningReward
 from envs.catalogue import Catalogue, load_catalogue
 from envs.errors import InputError
 from envs.lineage import lineage
+from simulators.cluster import quiet_ray
 from simulators.make import offer_vector_env
 from simulators.progress import Bar
 
@@ -79,7 +82,7 @@ def run_train(config: TrainConfig) -> None:
     _check(config)
     if config.log is None:
         offer_vector_env(1, **_environment(config))  # what is wrong with it shows before Ray starts
-    with quiet_ray(config.address, config.runners + config.learners):
+    with quiet_ray(config.address, config.runners + config.learners), _one_quiet_thread():
         result = _from_log(config) if config.log is not None else _in_world(config)
     if config.json:
         print(json.dumps(result))
@@ -93,6 +96,18 @@ def run_train(config: TrainConfig) -> None:
             f"cents a user-week ({figures['evaluation']['users']} users)"
         )
     Console(stderr=True).print(line, highlight=False)
+
+
+@contextmanager
+def _one_quiet_thread() -> Iterator[None]:
+    """Learn on one thread, so that a run repeats; RLlib keeps its warnings to itself."""
+    import torch
+
+    torch.set_num_threads(1)
+    with warnings.catch_warnings():
+        # RLlib warns of its own old ways, which nobody here can change.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
 
 
 def _check(config: TrainConfig) -> None:

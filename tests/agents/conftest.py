@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="package")
 def small_ray() -> Iterator[None]:
-    from agents.cluster import quiet_ray
+    from simulators.cluster import quiet_ray
 
     with quiet_ray(None):
         yield
