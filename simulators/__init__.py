@@ -12,8 +12,10 @@ Room map, each file one concept:
   scene, what was bought, what an application sees.
 * ``world``: one step of everybody's life as a numbered story.
 * ``make``: the registered environments; ``bench``: how fast they are.
-* ``rollout``, ``trace``, ``value``: playing a policy, keeping what happened, what it was worth.
-* ``run``, ``replay``: the commands that make a trace and make it again; ``progress``: their bar.
+* ``rollout``, ``trace``, ``value``: playing a policy, keeping what happened, what it was worth;
+  ``content``: what happened as a hash.
+* ``run``, ``replay``: the commands that make a trace and make it again; ``progress``: their bar;
+  ``shards``, ``cluster``: the same on many machines.
 * ``logged``, ``log_columns``: logs of decisions, and the checked columns of their files.
 * ``mapping``, ``campaign_table``, ``importing``: any table of past campaigns as a log.
 * ``traffic``: the HTTP client and its command; ``visitors``, ``customers``: the world's users and

@@ -17,7 +17,7 @@ from envs.decisions import Policy
 from envs.encoding import Encoding
 from simulators.presets import find_preset
 from simulators.progress import Bar
-from simulators.rollout import Progress, preset_hash, rollout
+from simulators.rollout import BATCH, Progress, preset_hash, rollout
 from simulators.trace import Trace, TraceError, read_trace, write_trace
 from simulators.value import Estimate, paired_difference, value_per_user_week
 from simulators.world import SyntheticWorld
@@ -31,7 +31,7 @@ class ReplayConfig:
     """Make a trace again, bit for bit; with --policy, ask what another policy had done."""
 
     trace: Annotated[Path, tyro.conf.Positional]
-    """A trace of ``python -m simulators run``."""
+    """A trace of ``python -m simulators run``, a file or a folder."""
     policy: str | None = None
     """Another policy for the same users and the same luck: a baseline or a bundle."""
     out: Path | None = None
@@ -67,7 +67,8 @@ def world_of(trace: Trace) -> SyntheticWorld:
         raise TraceError(f"preset {info.preset!r} has other numbers than the trace's: {remedy}")
     if (catalogue.hash, encoding.hash) != (info.catalogue_hash, info.encoding_hash):
         raise TraceError(f"catalogue or encoding differ from the trace's: {remedy}")
-    return SyntheticWorld(info.batch, info.seed, preset, catalogue, info.start)
+    rows = min(BATCH, len(trace.users()))
+    return SyntheticWorld(rows, info.seed, preset, catalogue, info.start)
 
 
 def again(trace: Trace, policy: Policy, spec: str, progress: Progress | None = None) -> Trace:

@@ -15,11 +15,12 @@ from envs.clock import DAY, EPOCH
 from envs.decisions import EventKind, Events, Policy, Step, draw_actions
 from envs.encoding import Encoding
 from envs.errors import InputError
-from envs.lineage import lineage
+from envs.lineage import commit
 from envs.rules import Rules
+from simulators.content import content_hash
 from simulators.draws import Purpose
 from simulators.presets import Preset
-from simulators.trace import FORMAT, Trace, TraceInfo, content_hash
+from simulators.trace import FORMAT, Trace, TraceInfo
 from simulators.world import SyntheticWorld
 
 BATCH: Final = 1024
@@ -65,36 +66,69 @@ def rollout(
     user_ids = np.unique(np.asarray(user_ids, np.int64))
     if not days >= 1 or not len(user_ids):
         raise InputError(f"days {days} have to be 1 or more, users {len(user_ids)} as well")
-    player = _Player(world, policy, days, budget_price)
-    parts: list[Columns] = []
-    rows = len(world.departed)
-    for first in range(0, len(user_ids), rows):
-        batch = user_ids[first : first + rows]
-        done, share = first / len(user_ids), len(batch) / len(user_ids)
-        parts.append(player.play(batch, _part(progress, done, share)))
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    table = _table(world, columns)
-    return Trace(table, _info(world, policy, spec, days, budget_price, table))
+    player = Player(world, policy, days, budget_price)
+    table = player.play(user_ids, progress)
+    return Trace(table, player.info(content_hash(table), spec))
 
 
-def _part(progress: Progress | None, done: float, share: float) -> Progress | None:
+def stretch(progress: Progress | None, done: float, share: float) -> Progress | None:
+    """Progress of a piece of work that is a share of the whole, with some done before it."""
     if progress is None:
         return None
     return lambda part: progress(done + share * part)
 
 
-class _Player:
-    """Plays batches of users."""
+class Player:
+    """Plays users under a policy, as many side by side as the world has rows."""
 
     def __init__(
         self, world: SyntheticWorld, policy: Policy, days: float, budget_price: float
     ) -> None:
-        self._world, self._policy, self._budget_price = world, policy, budget_price
+        """Arguments as for ``rollout``."""
+        self._world, self._policy = world, policy
+        self._days, self._budget_price = days, budget_price
         self._rules, self._encoding = Rules(world.catalogue), Encoding(world.catalogue)
         self._until = world.start_s + int(days * DAY)
 
-    def play(self, users: NDArray[np.int64], progress: Progress | None) -> Columns:
-        """All opportunities of some users, sorted by user and opportunity."""
+    def play(self, users: NDArray[np.int64], progress: Progress | None = None) -> pa.Table:
+        """All opportunities of users, int64 [U], sorted by user and opportunity."""
+        rows, batches = len(self._world.departed), []
+        for first in range(0, len(users), rows):
+            batch = users[first : first + rows]
+            done, share = first / len(users), len(batch) / len(users)
+            batches.append(self._batch(batch, stretch(progress, done, share)))
+        whole = {name: np.concatenate([part[name] for part in batches]) for name in batches[0]}
+        return _table(self._world, whole)
+
+    def info(
+        self, content_hash: str, spec: str | None, made_by: str = "simulators.rollout"
+    ) -> TraceInfo:
+        """How a trace with this content was made.
+
+        Args:
+            content_hash: of the trace.
+            spec: how to load the policy again; its name when left out.
+            made_by: the command that makes the same trace.
+        """
+        world, policy = self._world, self._policy
+        return TraceInfo(
+            format=FORMAT,
+            preset=world.preset.name,
+            preset_hash=preset_hash(world.preset),
+            seed=world.seed,
+            start=world.start,
+            days=self._days,
+            budget_price=self._budget_price,
+            policy=policy.name if spec is None else spec,
+            policy_name=policy.name,
+            catalogue_hash=world.catalogue.hash,
+            encoding_hash=self._encoding.hash,
+            catalogue=world.catalogue.text,
+            content_hash=content_hash,
+            lineage={"seed": world.seed, "commit": commit(), "command": made_by},
+        )
+
+    def _batch(self, users: NDArray[np.int64], progress: Progress | None) -> Columns:
         world, n = self._world, len(self._world.departed)
         world.restart(np.arange(len(users)), users)
         who = np.zeros(n, np.int64)
@@ -214,30 +248,3 @@ def _table(world: SyntheticWorld, columns: Columns) -> pa.Table:
 def preset_hash(preset: Preset) -> str:
     """Hash of a preset's numbers."""
     return hashlib.sha256(repr(preset).encode()).hexdigest()
-
-
-def _info(
-    world: SyntheticWorld,
-    policy: Policy,
-    spec: str | None,
-    days: float,
-    budget_price: float,
-    table: pa.Table,
-) -> TraceInfo:
-    return TraceInfo(
-        format=FORMAT,
-        preset=world.preset.name,
-        preset_hash=preset_hash(world.preset),
-        seed=world.seed,
-        start=world.start,
-        days=days,
-        budget_price=budget_price,
-        batch=len(world.departed),
-        policy=policy.name if spec is None else spec,
-        policy_name=policy.name,
-        catalogue_hash=world.catalogue.hash,
-        encoding_hash=Encoding(world.catalogue).hash,
-        catalogue=world.catalogue.text,
-        content_hash=content_hash(table),
-        lineage=lineage(world.seed),
-    )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from rich.console import Console
@@ -13,12 +15,19 @@ from rich.table import Table
 
 from envs.catalogue import load_catalogue
 from envs.errors import InputError
+from envs.lineage import lineage
+from simulators.content import joined_hash
+from simulators.presets import find_preset
 from simulators.progress import Bar
 from simulators.replay import LoadPolicy
-from simulators.rollout import BATCH, rollout
-from simulators.trace import Trace, write_trace
-from simulators.value import value_per_user_week
-from simulators.world import START, SyntheticWorld
+from simulators.rollout import BATCH, Progress
+from simulators.shards import Job, play_shards
+from simulators.trace import TraceFile, TraceFolder, TraceInfo, keeping
+from simulators.value import Tally
+from simulators.world import START
+
+NOT_OF_THE_TRACE: Final = ("batch_size", "workers", "address", "out", "json")
+"""Settings that have no part in what happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,66 +54,131 @@ class RunConfig:
     """What the policy is told about the price of spend."""
     batch_size: int = BATCH
     """Users side by side; the trace is the same for any."""
-    out: Path | None = None
-    """Where to keep the trace (Parquet); not kept when left out."""
+    workers: int = 0
+    """Ray tasks at a time; 0: no Ray, or all cores of the cluster at --address."""
+    address: str | None = None
+    """Ray cluster to use; with --workers one is started here when left out."""
+    out: str | None = None
+    """Where to keep the trace: a Parquet file, or a folder of them (a / at the end, or an empty
+    folder); not kept when left out. The bytes are the same for any batch size and workers."""
     json: bool = False
     """Print one JSON object instead of a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of a run."""
+
+    info: TraceInfo
+    rows: int
+    net: Tally
+    expected: Tally
 
 
 def run_rollout(config: RunConfig, load_policy: LoadPolicy) -> None:
     """The command: play, keep, print the value a user and week."""
     _check(config)
-    catalogue = load_catalogue(config.catalogue)
-    policy = load_policy(config.policy, catalogue)
-    rows = min(config.batch_size, config.users)
-    world = SyntheticWorld(rows, config.seed, config.preset, catalogue, config.start)
-    users = np.arange(config.first_user, config.first_user + config.users)
+    job = _job(config, load_policy)
     started = time.perf_counter()
-    with Bar(f"playing {policy.name}", shown=not config.json) as bar:
-        trace = rollout(
-            world, policy, users, config.days, config.budget_price, config.policy, bar.update
-        )
-    if config.out is not None:
-        write_trace(trace, config.out)
-    _print(trace, config, time.perf_counter() - started)
+    bar = Bar(f"playing {job.policy.name}", shown=not config.json)
+    with _place(config.out) as kept, bar:
+        run = _played(config, job, kept, bar.update)
+    _print(run, config, time.perf_counter() - started)
+
+
+def _place(out: str | None) -> AbstractContextManager[TraceFile | TraceFolder | None]:
+    """Where the trace is kept, if anywhere."""
+    if out is None:
+        return nullcontext()
+    return keeping(Path(out), folder=out.endswith("/") or Path(out).is_dir())
+
+
+def _job(config: RunConfig, load_policy: LoadPolicy) -> Job:
+    catalogue = load_catalogue(config.catalogue)
+    return Job(
+        preset=find_preset(config.preset),
+        catalogue=catalogue,
+        seed=config.seed,
+        start=config.start,
+        policy=load_policy(config.policy, catalogue),
+        days=config.days,
+        budget_price=config.budget_price,
+        batch_size=config.batch_size,
+        kept=config.out is not None,
+    )
+
+
+def _played(
+    config: RunConfig, job: Job, kept: TraceFile | TraceFolder | None, progress: Progress
+) -> Run:
+    """Play all parts and keep them as they come."""
+    player = job.player(1)  # what is wrong with the world shows before any work is done
+    users = np.arange(config.first_user, config.first_user + config.users)
+    rows, hashes, net, expected = 0, [], Tally(), Tally()
+    for part in play_shards(job, users, config.address, config.workers, progress):
+        rows += part.rows
+        hashes.append(part.hash)
+        net, expected = net.plus(part.net), expected.plus(part.expected)
+        if kept is not None:
+            kept.add(part.content)
+    info = player.info(joined_hash(hashes), config.policy, _command(config))
+    if kept is not None:
+        kept.finish(info)
+    return Run(info, rows, net, expected)
+
+
+def _command(config: RunConfig) -> str:
+    """What makes the same trace, whatever the machine: without how and where it is made."""
+    given = {
+        field.name: getattr(config, field.name)
+        for field in fields(config)
+        if field.name not in NOT_OF_THE_TRACE
+    }
+    options = [
+        f"--{name.replace('_', '-')} {value}" for name, value in given.items() if value is not None
+    ]
+    return " ".join(["python -m simulators run", *options])
 
 
 def _check(config: RunConfig) -> None:
-    if min(config.users, config.batch_size, config.days) < 1 or config.first_user < 0:
+    if not min(config.users, config.batch_size, config.days) >= 1:
         raise InputError(
             f"users {config.users}, batch_size {config.batch_size} and days {config.days:g} have "
-            f"to be 1 or more, first_user {config.first_user} 0 or more"
+            "to be 1 or more"
+        )
+    if min(config.first_user, config.workers) < 0:
+        raise InputError(
+            f"first_user {config.first_user} and workers {config.workers} have to be 0 or more"
         )
     if not config.budget_price >= 0:
         raise InputError(f"budget_price {config.budget_price} has to be 0 or more")
 
 
-def _print(trace: Trace, config: RunConfig, seconds: float) -> None:
-    value = value_per_user_week(trace)
-    expected = value_per_user_week(trace, "expected_cents")
+def _print(run: Run, config: RunConfig, seconds: float) -> None:
+    info, net, expected = run.info, run.net.estimate(), run.expected.estimate()
     if config.json:
         result = {
-            "policy": trace.info.policy_name,
-            "users": value.users,
-            "days": trace.info.days,
-            "decisions": trace.table.num_rows,
-            "value_per_user_week_cents": asdict(value),
+            "policy": info.policy_name,
+            "users": net.users,
+            "days": info.days,
+            "decisions": run.rows,
+            "value_per_user_week_cents": asdict(net),
             "expected_per_user_week_cents": asdict(expected),
-            "content_hash": trace.info.content_hash,
-            "trace": None if config.out is None else str(config.out),
+            "content_hash": info.content_hash,
+            "trace": config.out,
             "seconds": round(seconds, 3),
-            "lineage": trace.info.lineage,
+            "lineage": lineage(info.seed),
         }
         print(json.dumps(result))
         return
-    title = f"{trace.info.policy_name}: {value.users} users x {trace.info.days:g} days"
+    title = f"{info.policy_name}: {net.users} users x {info.days:g} days"
     table = Table("", "cents a user-week", "95 % interval", title=title)
-    for name, estimate in (("as it fell", value), ("conditional means", expected)):
+    for name, estimate in (("as it fell", net), ("conditional means", expected)):
         interval = f"{estimate.low:.1f} to {estimate.high:.1f}"
         table.add_row(name, f"{estimate.mean:.1f}", interval)
     console = Console()
     console.print(table)
-    console.print(f"{trace.table.num_rows} decisions in {seconds:.1f} s", highlight=False)
-    print(f"hash {trace.info.content_hash}")
+    console.print(f"{run.rows} decisions in {seconds:.1f} s", highlight=False)
+    print(f"hash {info.content_hash}")
     if config.out is not None:
         print(f"trace {config.out}")

@@ -40,7 +40,7 @@ def test_without_workers_everything_is_done_here_in_order() -> None:
 
 
 def test_ray_is_not_loaded_by_who_does_not_ask_for_it() -> None:
-    rooms = "simulators.__main__, simulators.run, simulators.replay"
+    rooms = "simulators.__main__, simulators.run, simulators.replay, simulators.shards"
     code = f"import sys, {rooms}, simulators.cluster; print('ray' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert run.stdout.strip() == "False", run.stderr

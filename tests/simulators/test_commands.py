@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from simulators.__main__ import main
-from simulators.trace import Trace, content_hash, read_trace, write_trace
+from simulators.content import content_hash
+from simulators.trace import Trace, read_trace, write_trace
 
 SHORT = ["--users", "12", "--days", "3", "--seed", "4", "--json"]
 
@@ -68,6 +69,8 @@ def test_the_bench_names_its_figures(capsys: pytest.CaptureFixture[str]) -> None
         (["run", "--policy", "oracle_of_delphi"], "oracle_of_delphi"),
         (["run", "--users", "0"], "users 0"),
         (["run", "--days", "0"], "days 0"),
+        (["run", "--workers", "-1"], "workers -1"),
+        (["run", "--out", "/proc/nowhere/trace"], "/proc/nowhere/trace"),
         (["run", "--preset", "atlantis"], "atlantis"),
         (["run", "--catalogue", "nowhere.yaml"], "nowhere.yaml"),
         (["replay", "nowhere.parquet"], "nowhere.parquet"),

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents.baselines import make_baseline
 from envs.catalogue import load_catalogue
 from envs.errors import InputError
 from simulators.rollout import rollout
-from simulators.trace import Trace, TraceError, content_hash, read_trace, write_trace
-from simulators.value import Estimate, paired_difference, per_user_week, value_per_user_week
+from simulators.trace import Trace
+from simulators.value import (
+    Estimate,
+    Tally,
+    paired_difference,
+    per_user_week,
+    value_per_user_week,
+)
 from simulators.world import SyntheticWorld
 
 CATALOGUE = load_catalogue()
@@ -85,40 +90,6 @@ def test_actions_follow_the_propensities_of_the_policy() -> None:
     assert abs(contacted.sum() - chance.sum()) < 5 * error
 
 
-def test_a_trace_survives_its_file(trace: Trace, tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "trace.parquet"
-    write_trace(trace, path)
-    again = read_trace(path)
-    assert again.info == trace.info
-    assert content_hash(again.table) == trace.info.content_hash
-    assert [file.name for file in path.parent.iterdir()] == ["trace.parquet"]
-
-
-def test_the_hash_tells_of_any_change(trace: Trace) -> None:
-    table = trace.table
-    for name in ("net_cents", "fatigue_waiting", "departed"):
-        values = table.column(name).to_numpy().copy()
-        values[17] = not values[17] if values.dtype == np.bool_ else values[17] + 1
-        place = table.column_names.index(name)
-        changed = table.set_column(place, name, pa.array(values))
-        assert content_hash(changed) != trace.info.content_hash, name
-    assert content_hash(table.slice(1)) != trace.info.content_hash
-
-
-def test_a_file_that_is_no_trace_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match="nowhere"):
-        read_trace(tmp_path / "nowhere.parquet")
-    other = tmp_path / "other.parquet"
-    pq.write_table(pa.table({"a": [1]}), other)
-    with pytest.raises(TraceError, match="not a trace"):
-        read_trace(other)
-    cut = tmp_path / "cut.parquet"
-    write_trace(played(2, 1, rows=2), cut)
-    cut.write_bytes(cut.read_bytes()[:-100])
-    with pytest.raises(TraceError, match="cut"):
-        read_trace(cut)
-
-
 def test_less_than_a_day_or_nobody_is_refused() -> None:
     world, policy = SyntheticWorld(2), make_baseline("silence", CATALOGUE)
     with pytest.raises(InputError, match="days"):
@@ -142,6 +113,19 @@ def test_intervals_cover_the_mean_as_often_as_they_say() -> None:
     estimates = [Estimate.of(sample) for sample in samples]
     covered = np.mean([estimate.low <= 3.0 <= estimate.high for estimate in estimates])
     assert 0.925 < covered < 0.975
+
+
+@given(
+    values=st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30),
+    cut=st.integers(1, 29),
+)
+def test_a_tally_of_parts_is_that_of_the_whole(values: list[float], cut: int) -> None:
+    whole, cut = np.asarray(values), min(cut, len(values) - 1)
+    parts = Tally().plus(Tally.of(whole[:cut])).plus(Tally.of(whole[cut:]))
+    together = Tally.of(whole)
+    assert parts.users == together.users
+    assert np.isclose(parts.mean, together.mean, rtol=1e-9, atol=1e-6)
+    assert np.isclose(parts.squares, together.squares, rtol=1e-6, atol=1e-3)
 
 
 def test_only_the_same_users_and_luck_are_compared(trace: Trace) -> None:

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from agents.baselines import make_baseline
+from envs.catalogue import Catalogue
+from envs.decisions import Policy
+from simulators.__main__ import load_policy, main
+from simulators.cluster import quiet_ray
+from simulators.content import PART_USERS
+from simulators.replay import LoadPolicy
+from simulators.run import RunConfig, run_rollout
+from simulators.shards import shards_of
+from simulators.trace import read_trace
+
+RUN = RunConfig(users=2 * PART_USERS + 40, days=1.0, seed=3, json=True)
+SHORT = RunConfig(users=9, days=3.0, seed=3, json=True)
+
+
+def sha256(config: RunConfig, out: Path, load: LoadPolicy = load_policy) -> str:
+    run_rollout(replace(config, out=str(out)), load)
+    return hashlib.sha256(out.read_bytes()).hexdigest()
+
+
+class Fragile:
+    """Uniform, but the worker that meets a certain user first is taken away while it plays."""
+
+    name = "uniform"
+
+    def __init__(self, catalogue: Catalogue, folder: Path) -> None:
+        self._policy, self._folder = make_baseline("uniform", catalogue), folder
+        self._driver, self._calls = os.getpid(), 0
+
+    def probabilities(
+        self, observations: NDArray[np.float32], mask: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        self._calls += 1
+        worker = os.getpid()
+        if self._calls == 4 and worker != self._driver and not list(self._folder.iterdir()):
+            (self._folder / str(worker)).touch()
+            os.kill(worker, signal.SIGKILL)
+        return self._policy.probabilities(observations, mask)
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_the_file_is_the_same_byte_for_byte_for_any_batch_size(rows: int, tmp_path: Path) -> None:
+    together = sha256(SHORT, tmp_path / "together.parquet")
+    assert sha256(replace(SHORT, batch_size=rows), tmp_path / "apart.parquet") == together
+
+
+def test_users_are_cut_into_whole_parts_whatever_the_batch_size_and_workers() -> None:
+    users = np.arange(5 * PART_USERS + 1)
+    for rows, workers, sizes in (
+        (1, 0, [1, 1, 1, 1, 1, 1]),
+        (3 * PART_USERS, 0, [3, 3]),
+        (8192, 0, [6]),
+        (8192, 3, [2, 2, 2]),
+        (8192, 20, [1, 1, 1, 1, 1, 1]),
+    ):
+        shards = shards_of(users, rows, workers)
+        assert np.array_equal(np.concatenate(shards), users)
+        assert all(len(shard) % PART_USERS == 0 for shard in shards[:-1])
+        assert [-(-len(shard) // PART_USERS) for shard in shards] == sizes
+
+
+def test_a_run_holds_the_parts_one_after_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_rollout(replace(RUN, out=str(tmp_path / "whole.parquet")), load_policy)
+    whole = json.loads(capsys.readouterr().out)
+    run_rollout(replace(RUN, out=f"{tmp_path}/folder/", batch_size=PART_USERS), load_policy)
+    folder = json.loads(capsys.readouterr().out)
+    trace = read_trace(tmp_path / "whole.parquet")
+    assert trace.table.equals(read_trace(tmp_path / "folder").table)
+    assert trace.info.content_hash == whole["content_hash"] == folder["content_hash"]
+    assert "batch" not in trace.info.lineage["command"]
+    for name in ("value_per_user_week_cents", "expected_per_user_week_cents", "decisions"):
+        assert whole[name] == folder[name], name
+    total = trace.column("net_cents").sum() / RUN.users * 7
+    assert np.isclose(whole["value_per_user_week_cents"]["mean"], total)
+    assert main(["replay", str(tmp_path / "folder"), "--json"]) == 0
+
+
+@pytest.mark.slow
+def test_workers_make_the_same_file_even_when_one_of_them_is_killed(tmp_path: Path) -> None:
+    here = sha256(RUN, tmp_path / "here.parquet")
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    def load_fragile(spec: str, catalogue: Catalogue) -> Policy:
+        return Fragile(catalogue, marks)
+
+    with quiet_ray(None, 3):
+        for workers in (1, 3):
+            config = replace(RUN, workers=workers)
+            assert sha256(config, tmp_path / f"{workers}.parquet") == here
+        killed = replace(RUN, workers=2)
+        assert sha256(killed, tmp_path / "killed.parquet", load_fragile) == here
+    assert len(list(marks.iterdir())) == 1
