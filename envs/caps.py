@@ -49,8 +49,7 @@ class CapSlots:
         rows: NDArray[np.int64],
         time: NDArray[np.int32],
         scene: NDArray[np.int16],
-        channel: NDArray[np.int16],
-        offer: NDArray[np.int16],
+        pair: NDArray[np.int64],
     ) -> None:
         """Count contacts in place.
 
@@ -59,18 +58,17 @@ class CapSlots:
             rows: users contacted, none twice, int64 [M].
             time: of the contacts, int32 [M].
             scene: of the contacts, int16 [M].
-            channel: of the contacts, int16 [M].
-            offer: of the contacts, int16 [M].
+            pair: channel times the number of offers, plus offer, of the contacts, int64 [M].
         """
-        group = self.group.take(channel * np.int64(self.group.shape[1]) + offer)
-        counted = np.flatnonzero(group >= 0)
+        group = self.group.take(pair)
+        counted = (group >= 0).nonzero()[0]
         if len(counted) < len(group):
             rows, time, scene = rows.take(counted), time.take(counted), scene.take(counted)
             group = group.take(counted)
         if self.scenes > 1:
             group += scene * np.int64(self.groups)
         n, flat = len(times), times.T.reshape(-1)
-        index = (self.offset + group * self.cap.limit) * n + rows
+        index = (group * self.cap.limit + self.offset) * n + rows
         carried = time
         for _ in range(self.cap.limit):  # push down: the earliest of the kept times drops out
             kept = flat.take(index)

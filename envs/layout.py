@@ -93,6 +93,21 @@ def _rate(half_life_days: float) -> np.float32:
     return np.float32(-np.log(2.0) / (half_life_days * DAY))
 
 
+def _through(channels: int) -> NDArray[np.int64]:
+    table = np.full((len(EventKind), channels + 1), -1)
+    for block, kind in enumerate(BY_CHANNEL):
+        table[kind, 1:] = FIRST_CHANNEL + block * channels + np.arange(channels)
+    return table.reshape(-1)
+
+
+def _place(channels: int) -> NDArray[np.int64]:
+    table = np.zeros((len(EventKind), channels + 1), np.int64)
+    for number, kind in enumerate(RECENT):
+        table[kind] = 1 + number
+    table[EventKind.CONTACTED, 1:] = 1 + len(RECENT) + np.arange(channels)
+    return table.reshape(-1)
+
+
 @dataclass(frozen=True, slots=True)
 class Times:
     """Where each group of times lies among a user's."""
@@ -124,13 +139,19 @@ class Layout:
     rates: NDArray[np.float32]
     """Decay of each sum, per second, negative, float32 [F]."""
     spans: tuple[Span, ...]
+    through: NDArray[np.int64]
+    """Slot that also counts an event of a kind through a channel, -1 where none does, at
+    ``pair(kind, channel)``, int64 [kinds * (C + 1)]."""
     recent: tuple[str, ...]
     """Name of each latest time that is kept, in order."""
+    place: NDArray[np.int64]
+    """Where among the latest times such an event is noted, 0 where only as the latest of all."""
     caps: tuple[CapSlots, ...]
     times: Times
     consented_at: NDArray[np.int32]
     """When somebody who never said anything opted in: before all time where consent is assumed,
     NEVER where it is not, int32 [C]."""
+    offers: int
     typical_basket_cents: int
 
     @classmethod
@@ -146,12 +167,19 @@ class Layout:
             slots,
             np.asarray([_rate(days) for days in half_lives], np.float32),
             _spans(half_lives),
+            _through(len(catalogue.channels)),
             tuple(slots[slot] for slot in recent),
+            _place(len(catalogue.channels)),
             caps,
             Times.of(catalogue, len(recent), sum(cap.width for cap in caps)),
             np.where(assumed, NEVER + 1, NEVER).astype(np.int32),
+            len(catalogue.offers),
             max(catalogue.typical_basket_cents, 1),
         )
+
+    def pair(self, kind: NDArray[np.uint8], channel: NDArray[np.int16]) -> NDArray[np.int64]:
+        """Index into ``through`` and ``place``; channel -1 is none; the arguments are [M]."""
+        return kind * np.int64(len(self.consented_at) + 1) + (channel + np.int16(1))
 
     def unknown(self, attributes: int, remembered: int) -> tuple[Numbers, Instants]:
         """Numbers float32 [F + J] and times int32 [T] of somebody of whom nothing is known."""

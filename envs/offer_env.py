@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -39,11 +38,19 @@ class World(Protocol):
         """Play the actions, let users know of it, move active rows to their next opportunity."""
 
 
+class WorldFactory(Protocol):
+    """Makes worlds of one catalogue."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Of every world that it makes."""
+
+    def __call__(self, num_users: int, seed: int) -> World:
+        """A world with so many rows."""
+
+
 HIGHEST = 1e6
 """No feature comes near it: they are rhythms, flags, shares and square roots of counts."""
-
-WorldFactory = Callable[[int, int], World]
-"""(number of rows, seed) -> world."""
 
 
 class OfferVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
@@ -55,6 +62,9 @@ class OfferVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
     opportunity, not a tick of a clock: the time to the next one varies. Discount future value by
     gamma to the power of ``elapsed_days``.
 
+    The user's need, traits and fatigue are hidden; what a policy sees is what a service would know.
+    The way through the scenes does not depend on the actions.
+
     ## Action Space
     ``Discrete(A)``. Action 0 is silence, the others are the catalogue's (offer, channel) pairs in
     order. A masked action is played as silence: rules cannot be broken, only ignored.
@@ -64,26 +74,65 @@ class OfferVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
 
     | key | type | meaning |
     |---|---|---|
-    | observations | float32 [D] | features named by ``Encoding.names``; what the service knows |
-    | action_mask | int8 [A] | 1 where the rules allow the action; silence is always 1 |
+    | ``observations`` | float32 [D] | named by ``Encoding.names``; what the service knows |
+    | ``action_mask`` | int8 [A] | 1 where the rules allow the action; silence is always 1 |
+
+    The features, block by block; how many there are follows from the catalogue:
+
+    | features | range | meaning |
+    |---|---|---|
+    | ``scene=NAME`` | 0 or 1 | where the user is |
+    | ``hour_sin``, ``hour_cos``, ``hour_sin2``, ``hour_cos2`` | -1 to 1 | local hour of the day, \
+and of the half-day |
+    | ``saturday``, ``sunday`` | 0 or 1 | local day |
+    | ``count:KIND`` | 0 and more | square root of the decayed number of events of a kind; \
+half-life 30 days for purchases, refunds and service contacts, 7 days for others |
+    | ``count:spend``, ``count:discount`` | 0 and more | the same of what was paid, in typical \
+baskets, and of the discounts taken; 30 days |
+    | ``count:KIND/CHANNEL`` | 0 and more | the same of contacts (2 days), clicks and dismissals \
+(30 days) through a channel |
+    | ``recency:KIND``, ``recency:contacted/CHANNEL`` | 0 to 1 | 1 / (1 + days since the latest); \
+near 0 when never |
+    | ``reference_discount`` | 0 to 2 | discounts taken, over purchases plus a half |
+    | ``cap_used:CAP`` | 0 to 1 | share of a cap in use, for caps that count everything together |
+    | ``consent:CHANNEL`` | 0 or 1 | whether the channel may be used |
+    | ``attribute=NAME:VALUE`` | 0 or 1 | an attribute that is a choice; all 0 when unknown |
+    | ``attribute:NAME`` | 0 to 1 | an attribute that is a number, from its lowest to its highest |
+    | ``attribute_known:NAME`` | 0 or 1 | whether that number is known |
+    | ``budget_price`` | 0 and more | the argument |
 
     ## Rewards
-    Cents: margin, less discount or gift, less the price of the send, less the value lost with an
-    opt-out, less ``budget_price`` times the spend. The parts are in ``info``.
+    Cents: ``margin_cents`` less ``offer_cost_cents`` (discount or gift), less
+    ``contact_cost_cents`` (the send), less ``opt_out_cost_cents`` (the value lost with an opt-out),
+    less ``budget_price`` times the spend, which is offer and contact cost. Every cent is in the
+    parts that ``info`` shows.
 
     ## Starting State
-    A new person of the world, unknown to the service, at the first opportunity after the start.
+    A new person of the world, unknown to the service but for attributes and consents, at the first
+    opportunity after the start.
 
     ## Episode End
     Terminated when the person leaves for good, truncated ``days`` after the start. The step after
-    an end ignores its action and shows the next person (``AutoresetMode.NEXT_STEP``).
+    an end ignores its action, pays nothing and shows the next person (``AutoresetMode.NEXT_STEP``).
 
     ## Information
-    Arrays [N]: ``elapsed_days``, ``net_cents``, ``spend_cents``, ``margin_cents``,
-    ``offer_cost_cents``, ``contact_cost_cents``, ``opt_out_cost_cents``; ``expected_cents`` and
-    ``silence_cents`` are conditional means given the hidden state, for training and judging only;
-    ``user`` is the person's number, ``opportunity`` how many they had before. On reset only the
-    last two.
+    Arrays [N]; a reset gives only ``user`` and ``opportunity``.
+
+    | key | type | meaning |
+    |---|---|---|
+    | ``user`` | int64 | number of the person at the observation shown |
+    | ``opportunity`` | int64 | how many opportunities the person had before it |
+    | ``elapsed_days`` | float64 | from the opportunity played to the one shown |
+    | ``margin_cents`` | int32 | margin of what was bought, before any discount |
+    | ``offer_cost_cents`` | int32 | discounts given and gifts redeemed |
+    | ``contact_cost_cents`` | int32 | price of the send |
+    | ``opt_out_cost_cents`` | int32 | value lost with an opt-out |
+    | ``spend_cents`` | int32 | offer and contact cost |
+    | ``net_cents`` | int32 | margin less all costs |
+    | ``expected_cents`` | float64 | mean of ``net_cents`` given the hidden state and the action |
+    | ``silence_cents`` | float64 | the same had the action been silence |
+
+    The last two know what no service can: for training and judging, never for a policy.
 
     ## Arguments
     ``make_world(num_envs, seed)``, ``num_envs``, ``days`` of an episode, ``budget_price`` and the
@@ -112,12 +161,25 @@ class OfferVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         self._make_world = make_world
         self._budget_left_cents = budget_left_cents
         self._horizon_s = int(days * DAY)
-        self._ended = np.zeros(num_envs, np.bool_)
-        self._begin(make_world(num_envs, 0))
-        self.single_observation_space = _observation_space(self._encoding, self.world.catalogue)
-        self.single_action_space = gym.spaces.Discrete(len(self.world.catalogue.actions))
+        self._rules = Rules(make_world.catalogue)
+        self._encoding = Encoding(make_world.catalogue)
+        self._rows = np.arange(num_envs)
+        self._world: World | None = None
+        self.single_observation_space = _observation_space(self._encoding, make_world.catalogue)
+        self.single_action_space = gym.spaces.Discrete(len(make_world.catalogue.actions))
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
+
+    @property
+    def world(self) -> World:
+        """The world of the latest reset.
+
+        Raises:
+            ResetNeeded: there was none.
+        """
+        if self._world is None:
+            raise gym.error.ResetNeeded("call reset before step: no world has begun")
+        return self._world
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -125,59 +187,47 @@ class OfferVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         """Begin with new persons; the same seed brings the same persons and the same luck."""
         super().reset(seed=seed)
         world_seed = seed if seed is not None else int(self.np_random.integers(2**31))
-        self._begin(self._make_world(self.num_envs, world_seed))
-        rows = np.arange(self.num_envs)
-        self._place(rows, rows)
+        self._world = self._make_world(self.num_envs, world_seed)
+        self._user = self._rows.copy()
+        self._opportunity = np.zeros(self.num_envs, np.int64)
+        self._until = self._world.moment().now.astype(np.int64) + self._horizon_s
+        self._ended = np.zeros(self.num_envs, np.bool_)
         return self._observe(), self._persons()
 
     def step(
         self, actions: Any
     ) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Play one action for every user; rows that ended show their next person instead."""
+        chosen = np.asarray(actions, np.int64)
+        self._check(chosen)
         active = ~self._ended
-        allowed = np.asarray(actions, np.int64)
-        self._check(allowed)
-        allowed = np.where(self._allowed(allowed) & active, allowed, 0)
-        played = self.world.step(allowed, active)
-        reward = np.where(active, played.parts.reward(self.budget_price), 0.0)
+        played = self.world.step(chosen * (self._allowed(chosen) & active), active)
+        reward = played.parts.reward(self.budget_price)
+        information = self._information(played)
+        still = self._ended.nonzero()[0]
+        for column in (reward, *information.values()):
+            column[still] = 0
         self._opportunity += active
         terminated = played.departed & active
-        self._next_persons()
+        self._next_persons(still)
         truncated = active & ~terminated & (self.world.moment().now >= self._until)
         self._ended = terminated | truncated
-        information = self._information(played, active) | self._persons()
-        return self._observe(), reward, terminated, truncated, information
+        return self._observe(), reward, terminated, truncated, information | self._persons()
 
-    def _begin(self, world: World) -> None:
-        self.world = world
-        self._rules = Rules(world.catalogue)
-        self._encoding = Encoding(world.catalogue)
-        self._user = np.zeros(self.num_envs, np.int64)
-        self._opportunity = np.zeros(self.num_envs, np.int64)
-        self._until = np.zeros(self.num_envs, np.int64)
-        self._ended = np.zeros(self.num_envs, np.bool_)
-        self._refused = np.zeros((self.num_envs, len(world.catalogue.actions)), np.uint32)
-
-    def _place(self, rows: NDArray[np.int64], user_ids: NDArray[np.int64]) -> None:
-        self.world.restart(rows, user_ids)
-        self._user[rows] = user_ids
-        self._opportunity[rows] = 0
-        self._until[rows] = self.world.moment().now[rows].astype(np.int64) + self._horizon_s
-        self._ended[rows] = False
-
-    def _next_persons(self) -> None:
+    def _next_persons(self, rows: NDArray[np.int64]) -> None:
         """Rows that had ended before this step get a person nobody has met."""
-        rows = np.flatnonzero(self._ended)
-        if len(rows):
-            self._place(rows, self._user[rows] + self.num_envs)
+        if not len(rows):
+            return
+        self._user[rows] += self.num_envs
+        self.world.restart(rows, self._user.take(rows))
+        self._opportunity[rows] = 0
+        self._until[rows] = self.world.moment().now.take(rows) + np.int64(self._horizon_s)
 
     def _observe(self) -> Observation:
-        moment = self.world.moment()
-        users = self.world.users
+        moment, users = self.world.moment(), self.world.users
         self._refused = self._rules.refusals(users, moment, self._budget_left_cents)
-        observations = self._encoding.encode(users, moment, self.budget_price)
         return {
-            "observations": observations,
+            "observations": self._encoding.encode(users, moment, self.budget_price),
             "action_mask": (self._refused == 0).view(np.int8),
         }
 
@@ -189,15 +239,16 @@ class OfferVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
             )
 
     def _allowed(self, actions: NDArray[np.int64]) -> NDArray[np.bool_]:
-        allowed: NDArray[np.bool_] = self._refused[np.arange(self.num_envs), actions] == 0
+        columns = self._refused.T.reshape(-1)  # [A * N]
+        allowed: NDArray[np.bool_] = columns.take(actions * self.num_envs + self._rows) == 0
         return allowed
 
     def _persons(self) -> dict[str, Any]:
         return {"user": self._user.copy(), "opportunity": self._opportunity.copy()}
 
-    def _information(self, played: Step, active: NDArray[np.bool_]) -> dict[str, Any]:
+    def _information(self, played: Step) -> dict[str, NDArray[Any]]:
         parts = played.parts
-        columns: dict[str, NDArray[Any]] = {
+        return {
             "elapsed_days": played.elapsed_days,
             "net_cents": parts.net_cents(),
             "spend_cents": parts.spend_cents(),
@@ -208,9 +259,6 @@ class OfferVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
             "expected_cents": played.expected_cents,
             "silence_cents": played.silence_cents,
         }
-        if not active.all():
-            columns = {name: np.where(active, values, 0) for name, values in columns.items()}
-        return columns
 
 
 class OfferEnv(gym.Env[Observation, Any]):

@@ -45,6 +45,7 @@ class Rules:
         self._caps = Layout.of(catalogue).caps
         self._channel_table = _channel_table(catalogue)
         self._offer_table = _offer_table(catalogue)
+        self._same_offers = bool((self._offer_table == self._offer_table[:, :1]).all())
         self._reserve_cents = reserve_cents(catalogue)
         self._pairs = _pairs(catalogue)
         self._reach = [_reach(slots.group, catalogue) for slots in self._caps]
@@ -119,7 +120,10 @@ class Rules:
 
     def _by_offer(self, users: UserState, moment: Moment) -> Bits:
         """Refusals by offer: absent, margin floor, cool-down; uint32 [O, N]."""
-        refused = self._offer_table.take(moment.scene, axis=1)
+        if self._same_offers:
+            refused = np.repeat(self._offer_table[:, :1], len(users), axis=1)
+        else:
+            refused = self._offer_table.take(moment.scene, axis=1)
         since = moment.now - self._cool_down_s
         resting = since < users.not_interested_at.T
         if resting.any():

@@ -11,7 +11,7 @@ column k at ``k * N + n``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -27,8 +27,6 @@ from envs.layout import (
     COUNTED,
     DISCOUNT,
     ERA_S,
-    FIRST_CHANNEL,
-    RECENT,
     SPEND,
     Layout,
 )
@@ -197,14 +195,11 @@ def unpack(catalogue: Catalogue, packed: NDArray[np.uint8], remembered: int) -> 
     return users
 
 
-def _by_kind(numbers: dict[EventKind, int]) -> NDArray[np.int64]:
-    """The number of each kind, -1 for the others, int64 [kinds]."""
-    return np.asarray([numbers.get(kind, -1) for kind in EventKind])
-
-
-_KIND_SLOT: Final = _by_kind({kind: slot for slot, kind in enumerate(COUNTED)})
-_CHANNEL_BLOCK: Final = _by_kind({kind: block for block, kind in enumerate(BY_CHANNEL)})
-_KIND_LATEST: Final = _by_kind({kind: 1 + place for place, kind in enumerate(RECENT)})
+_KIND_SLOT: Final = np.asarray(
+    [COUNTED.index(kind) if kind in COUNTED else -1 for kind in EventKind], np.int64
+)
+_COUNTS: Final = np.asarray([kind in COUNTED or kind in BY_CHANNEL for kind in EventKind])
+_LASTING: Final = np.asarray([kind in LASTING for kind in EventKind])
 
 
 def advance(users: UserState, events: Events) -> NDArray[np.bool_]:
@@ -221,16 +216,27 @@ def advance(users: UserState, events: Events) -> NDArray[np.bool_]:
     new = _remember(users, events)
     if not new.all():
         events = events.take(new)
-    if len(events):
-        _count(users, events)
-        _note_latest(users, events)
-        present = np.bincount(events.kind, minlength=len(EventKind)).tolist()
-        for kind, change in _CHANGES.items():
-            if present[kind] == len(events):
-                change(users, events)
-            elif present[kind]:
-                change(users, events.take(np.flatnonzero(events.kind == kind)))
+    counts = _COUNTS.take(events.kind)
+    _change(users, events, counts, int(np.count_nonzero(counts)), _count)
+    present = np.bincount(events.kind, minlength=len(EventKind)).tolist()
+    for kind, change in _CHANGES.items():
+        if present[kind]:
+            _change(users, events, events.kind == kind, present[kind], change)
     return new
+
+
+def _change(
+    users: UserState,
+    events: Events,
+    which: NDArray[np.bool_],
+    how_many: int,
+    change: Callable[[UserState, Events], None],
+) -> None:
+    """Let a change work on some events, bool [M]; taken out only where there are others too."""
+    if 0 < how_many == len(which):
+        change(users, events)
+    elif how_many:
+        change(users, events.take(which.nonzero()[0]))
 
 
 def _runs(rows: Rows) -> Iterator[slice]:
@@ -244,7 +250,7 @@ def _remember(users: UserState, events: Events) -> NDArray[np.bool_]:
     new = np.ones(len(events), np.bool_)
     if not users.seen.shape[1] or not events.key.any():
         return new
-    lasting = np.isin(events.kind, LASTING)
+    lasting = _LASTING.take(events.kind)
     share = (users.seen.shape[1] + 2) // 3  # views crowd nothing out that matters for long
     for group, place in ((lasting, slice(0, share)), (~lasting, slice(share, None))):
         keyed = np.flatnonzero(group & (events.key != 0))
@@ -277,11 +283,12 @@ def _count(users: UserState, events: Events) -> None:
     era_start = _era_start(latest.take(events.row))
     if not (_era_start(events.time) > era_start).any():
         _add(users, events, era_start)
-        return
-    for run in _runs(events.row):  # one by one a user, so that a batch is its events one by one
-        part = events.take(run)
-        _enter_eras(users, part)
-        _add(users, part, _era_start(latest.take(part.row)))
+    else:
+        for run in _runs(events.row):  # so that a batch is its events one by one, to the bit
+            part = events.take(run)
+            _enter_eras(users, part)
+            _add(users, part, _era_start(latest.take(part.row)))
+    _note_latest(users, events)
 
 
 def _enter_eras(users: UserState, events: Events) -> None:
@@ -300,48 +307,53 @@ def _add(users: UserState, events: Events, era_start: NDArray[np.int32]) -> None
     number, slot, weight = _weights(users.layout, events)
     since = (era_start - events.time).take(number)
     weight *= np.exp(since * users.layout.rates.take(slot))
-    np.add.at(users.sums.T.reshape(-1), slot * len(users) + events.row.take(number), weight)
+    slot *= len(users)
+    slot += events.row.take(number)
+    np.add.at(users.sums.T.reshape(-1), slot, weight)
 
 
 def _weights(
     layout: Layout, events: Events
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """What counts: the number of the event [K], the slot [K] and what it adds, float32 [K]."""
-    slot, block = _KIND_SLOT.take(events.kind), _CHANNEL_BLOCK.take(events.kind)
-    counted = np.flatnonzero(slot >= 0)
-    through = np.flatnonzero((block >= 0) & (events.channel >= 0))
-    channels = len(layout.consented_at)
-    slots = [
-        slot.take(counted),
-        FIRST_CHANNEL + block.take(through) * channels + events.channel.take(through),
-    ]
-    weights = [np.ones(len(counted) + len(through), np.float32)]
-    paid = np.flatnonzero((events.kind == EventKind.BOUGHT) | (events.kind == EventKind.REFUNDED))
-    numbers = [counted, through, paid, paid]
-    bought = events.kind.take(paid) == EventKind.BOUGHT
+    slot = _KIND_SLOT.take(events.kind)
+    through = layout.through.take(layout.pair(events.kind, events.channel))
+    own, also = (slot >= 0).nonzero()[0], (through >= 0).nonzero()[0]
+    bought = events.kind == EventKind.BOUGHT
+    paid = (bought | (events.kind == EventKind.REFUNDED)).nonzero()[0]
+    bought = bought.take(paid)
     baskets = events.amount_cents.take(paid) / np.float32(layout.typical_basket_cents)
-    slots += [np.full(len(paid), SPEND), np.full(len(paid), DISCOUNT)]
-    weights += [np.where(bought, baskets, -baskets), events.discount.take(paid) * bought]
-    return np.concatenate(numbers), np.concatenate(slots), np.concatenate(weights, dtype=np.float32)
+    weights = [
+        np.ones(len(own) + len(also), np.float32),
+        np.where(bought, baskets, -baskets),
+        events.discount.take(paid) * bought,
+    ]
+    slots = [
+        slot.take(own),
+        through.take(also),
+        np.full(len(paid), SPEND, np.int64),
+        np.full(len(paid), DISCOUNT, np.int64),
+    ]
+    number = np.concatenate([own, also, paid, paid])
+    return number, np.concatenate(slots), np.concatenate(weights, dtype=np.float32)
 
 
 def _note_latest(users: UserState, events: Events) -> None:
     """Keep the latest times, in place."""
-    n, flat = len(users), users.latest.T.reshape(-1)
-    np.maximum.at(flat, events.row, events.time)
-    place = _KIND_LATEST.take(events.kind)
-    contacted = np.flatnonzero((events.kind == EventKind.CONTACTED) & (events.channel >= 0))
-    place[contacted] = 1 + len(RECENT) + events.channel.take(contacted)
-    kept = np.flatnonzero(place >= 0)
-    index = place.take(kept) * n + events.row.take(kept)
-    np.maximum.at(flat, index, events.time.take(kept))
+    latest = users.latest.T.reshape(-1)
+    np.maximum.at(latest, events.row, events.time)
+    place = users.layout.place.take(users.layout.pair(events.kind, events.channel))
+    place *= len(users)
+    place += events.row
+    np.maximum.at(latest, place, events.time)
 
 
 def _contacted(users: UserState, events: Events) -> None:
+    pair = events.channel * np.int64(users.layout.offers) + events.offer
     for run in _runs(events.row):
-        part = events.take(run)
+        rows, time, scene = events.row[run], events.time[run], events.scene[run]
         for slots in users.layout.caps:
-            slots.insert(users.cap_times, part.row, part.time, part.scene, part.channel, part.offer)
+            slots.insert(users.cap_times, rows, time, scene, pair[run])
 
 
 def _latest(times: NDArray[np.int32], which: NDArray[np.int16], events: Events) -> None:

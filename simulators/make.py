@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from envs.catalogue import Catalogue, load_catalogue
+from envs.clock import parse_time
 from envs.offer_env import OfferEnv, OfferVectorEnv
-from simulators.presets import Preset
+from simulators.presets import Preset, find_preset
 from simulators.world import START, SyntheticWorld
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticWorlds:
+    """Makes synthetic worlds that differ in their rows and their luck alone."""
+
+    preset: Preset
+    catalogue: Catalogue
+    start: str = START
+
+    def __call__(self, num_users: int, seed: int) -> SyntheticWorld:
+        """A world with so many rows."""
+        return SyntheticWorld(num_users, seed, self.preset, self.catalogue, self.start)
 
 
 def world_factory(
     preset: str | Preset = "default", catalogue: Catalogue | None = None, start: str = START
-) -> Callable[[int, int], SyntheticWorld]:
-    """How to make a synthetic world, given the number of rows and the seed."""
+) -> SyntheticWorlds:
+    """How to make a synthetic world, given the number of rows and the seed.
+
+    Raises:
+        InputError: a preset or a start that there is not.
+    """
+    parse_time(start)
     known = load_catalogue() if catalogue is None else catalogue
-
-    def make(num_users: int, seed: int) -> SyntheticWorld:
-        return SyntheticWorld(num_users, seed, preset, known, start)
-
-    return make
+    return SyntheticWorlds(find_preset(preset) if isinstance(preset, str) else preset, known, start)
 
 
 def offer_vector_env(

@@ -23,7 +23,7 @@ def lived(seed: int, n: int) -> tuple[UserState, Moment]:
     users = UserState.empty(CATALOGUE, n)
     size = 40 * n
     kinds = rng.integers(0, 15, size)
-    told = rng.integers(0, 3, (size, 2)).astype(np.float32)
+    told = rng.integers(0, 3, (size, len(CATALOGUE.attributes))).astype(np.float32)
     advance(
         users,
         Events.of(
@@ -72,9 +72,11 @@ def test_unknown_attributes_are_all_zero_and_known_ones_are_not() -> None:
     moment = Moment(np.zeros(1, np.int16), np.full(1, START, np.int32), np.zeros(1, np.int32))
     columns = [k for k, name in enumerate(ENCODING.names) if name.startswith("attribute")]
     assert not ENCODING.encode(users, moment)[0, columns].any()
-    told = np.asarray([[2.0, 50_000.0]], np.float32)
+    told = np.full((1, len(CATALOGUE.attributes)), np.nan, np.float32)
+    told[0, :2] = [2.0, 50_000.0]
     advance(users, Events.of([0], EventKind.DESCRIBED, START, attributes=told))
-    assert ENCODING.encode(users, moment)[0, columns].tolist() == [0.0, 0.0, 1.0, 0.25, 1.0]
+    seen = ENCODING.encode(users, moment)[0, columns]
+    assert seen[:5].tolist() == [0.0, 0.0, 1.0, 0.25, 1.0] and not seen[5:].any()
 
 
 def test_the_hash_follows_the_catalogue() -> None:

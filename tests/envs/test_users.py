@@ -24,7 +24,7 @@ def histories(draw: st.DrawFn) -> list[dict[str, object]]:
     for number in range(size):
         kind = draw(st.sampled_from(list(EventKind)))
         known = kind is EventKind.CONTACTED
-        attributes = np.full(2, np.nan, np.float32)
+        attributes = np.full(len(CATALOGUE.attributes), np.nan, np.float32)
         if kind is EventKind.DESCRIBED:
             attributes[draw(st.integers(0, 1))] = draw(st.integers(0, 2))
         history.append(
@@ -142,7 +142,7 @@ def test_packing_keeps_every_bit() -> None:
 def test_a_cleared_user_is_a_new_user() -> None:
     users = UserState.empty(CATALOGUE, 2, remembered=2)
     kinds = [EventKind.BOUGHT, EventKind.OPTED_OUT, EventKind.DESCRIBED, EventKind.NOT_INTERESTED]
-    told = np.ones((4, 2), np.float32)
+    told = np.ones((4, len(CATALOGUE.attributes)), np.float32)
     advance(users, Events.of([0] * 4, kinds, NOON, key=[1, 2, 3, 4], attributes=told))
     users.clear(np.asarray([0]))
     assert pack(users).tobytes() == pack(UserState.empty(CATALOGUE, 2, remembered=2)).tobytes()

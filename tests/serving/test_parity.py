@@ -75,7 +75,8 @@ def test_one_history_gives_the_same_observation_and_mask_in_both_worlds(
             scenes.astype(np.int16), np.full(USERS, now, np.int32), np.zeros(USERS, np.int32)
         )
         if step % 5 == 2:  # attributes told with the request
-            told = np.asarray([[step % 3, np.nan]], np.float32).repeat(USERS, axis=0)
+            told = np.full((USERS, len(catalogue.attributes)), np.nan, np.float32)
+            told[:, 0] = step % 3
             kind = EventKind.DESCRIBED
             advance(users, Events.of(np.arange(USERS), kind, now, attributes=told))
         observations = encoding.encode(users, moment)
