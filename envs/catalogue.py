@@ -75,6 +75,8 @@ class Offer(_Part):
     """The channels that can carry it; all when left out."""
     scenes: tuple[Name, ...] | None = None
     """The scenes in which it holds; all when left out."""
+    category: Name | None = None
+    """What it is about; everything when left out."""
 
     @model_validator(mode="after")
     def _kind_fits(self) -> Self:
@@ -148,6 +150,7 @@ class _File(_Part):
     typical_basket_cents: Cents
     cool_down_days: Annotated[StrictInt, Field(ge=0, le=366)] = 30
     offer_days: Annotated[StrictInt, Field(ge=1, le=366)] = 7
+    categories: Annotated[tuple[Name, ...], Field(max_length=16)] = ()
     scenes: Annotated[tuple[Scene, ...], Field(min_length=1, max_length=64)]
     channels: Annotated[tuple[Channel, ...], Field(min_length=1, max_length=16)]
     offers: Annotated[tuple[Offer, ...], Field(min_length=1, max_length=32)]
@@ -181,6 +184,8 @@ class Catalogue:
     """How long an offer rests after "not interested"."""
     offer_days: int
     """How long an offer can be redeemed."""
+    categories: tuple[str, ...]
+    """What the business sells, by kinds; may be empty."""
     scenes: tuple[Scene, ...]
     channels: tuple[Channel, ...]
     offers: tuple[Offer, ...]
@@ -310,6 +315,7 @@ def _contradictions(file: _File) -> Iterator[Problem]:
     """What no single field shows: names used twice, names that do not exist, useless channels."""
     for group in ("scenes", "channels", "offers", "caps", "attributes"):
         yield from _twice(group, [part.name for part in getattr(file, group)])
+    yield from _twice("categories", list(file.categories), field=None)
     scenes = {scene.name for scene in file.scenes}
     channels = {channel.name for channel in file.channels}
     offers = {offer.name for offer in file.offers}
@@ -319,6 +325,8 @@ def _contradictions(file: _File) -> Iterator[Problem]:
     for i, offer in enumerate(file.offers):
         yield from _unknown(("offers", i, "channels"), offer.channels or (), channels)
         yield from _unknown(("offers", i, "scenes"), offer.scenes or (), scenes)
+        about = [offer.category] if offer.category else []
+        yield from _unknown(("offers", i, "category"), about, set(file.categories))
     for i, cap in enumerate(file.caps):
         yield from _unknown(("caps", i, "channel"), [cap.channel] if cap.channel else [], channels)
         yield from _unknown(("caps", i, "offer"), [cap.offer] if cap.offer else [], offers)
@@ -327,11 +335,12 @@ def _contradictions(file: _File) -> Iterator[Problem]:
         yield ("offers",), "more than 255 actions: restrict offers to channels", pairs
 
 
-def _twice(group: str, names: list[str]) -> Iterator[Problem]:
+def _twice(group: str, names: list[str], field: str | None = "name") -> Iterator[Problem]:
     for i, name in enumerate(names):
         if name in names[:i]:
             also = ", so two actions have one name" if group in ("channels", "offers") else ""
-            yield (group, i, "name"), f"used twice in {group}{also}: rename one", name
+            place = (group, i) if field is None else (group, i, field)
+            yield place, f"used twice in {group}{also}: rename one", name
 
 
 def _unknown(
@@ -368,6 +377,7 @@ def _build(file: _File, text: str) -> Catalogue:
         typical_basket_cents=file.typical_basket_cents,
         cool_down_days=file.cool_down_days,
         offer_days=file.offer_days,
+        categories=file.categories,
         scenes=file.scenes,
         channels=file.channels,
         offers=file.offers,

@@ -20,6 +20,7 @@ from envs.errors import InputError
 EPOCH: Final = datetime(2020, 1, 1, tzinfo=UTC)
 HOUR: Final = 3600
 DAY: Final = 86_400
+WEEK: Final = 7 * DAY
 NEVER: Final = -(2**30)
 """A time before every accepted one; ``now - NEVER`` still fits in int32."""
 

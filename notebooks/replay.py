@@ -164,7 +164,7 @@ def moment(rows: pd.DataFrame, opportunity: int) -> pd.Series:
             "mean of it, silence": f"{row['silence_cents'] / 100:.2f}",
             "hidden: kind of person": row["archetype"],
             "hidden: need open": "yes" if row["ripe"] else "no",
-            "hidden: fatigue": f"{row['fatigue_interrupting'] + row['fatigue_waiting']:.2f}",
+            "hidden: fatigue": f"{row['fatigue']:.2f}",
         }
     )
 

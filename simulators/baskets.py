@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from envs.catalogue import Catalogue
+from simulators.presets import Preset
 
 QUANTILES: Final = 1024
 """Sizes a basket can have, relative to the user's mean."""
@@ -19,9 +20,9 @@ Cents = NDArray[np.int32]
 class Baskets:
     """Baskets of a catalogue's shop; log-normal, cut into equally likely sizes with mean 1."""
 
-    def __init__(self, catalogue: Catalogue, spread: float) -> None:
-        """``spread`` is the standard deviation of the logarithm among one user's baskets."""
-        sizes = np.exp(spread * ndtri((np.arange(QUANTILES) + 0.5) / QUANTILES))
+    def __init__(self, catalogue: Catalogue, preset: Preset) -> None:
+        self._returned = preset.returned
+        sizes = np.exp(preset.basket_spread * ndtri((np.arange(QUANTILES) + 0.5) / QUANTILES))
         self._sizes = sizes / sizes.mean()
         self._margin = catalogue.margin
         offers = catalogue.offers
@@ -46,15 +47,19 @@ class Baskets:
         return _whole(price * self.discount.take(actions))
 
     def mean_margin(self, mean_cents: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What users' baskets earn on average before any discount, float64 [M]."""
-        return mean_cents.astype(np.float64) * self._margin
+        """What users' baskets earn on average before any discount, float64 [M].
+
+        Those that are returned earn nothing.
+        """
+        return mean_cents.astype(np.float64) * (self._margin * (1 - self._returned))
 
     def mean_value(
         self, mean_cents: NDArray[np.float32], actions: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """What a basket bought with the action's offer is worth on average, float64 [M]."""
         value = mean_cents * (self._margin - self.discount.take(actions))
-        return value - self.gift_cents.take(actions)
+        kept: NDArray[np.float64] = (value - self.gift_cents.take(actions)) * (1 - self._returned)
+        return kept
 
 
 def _whole(cents: NDArray[Any]) -> Cents:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Words = NDArray[np.uint64]
 
-PURPOSES: Final = 32
+PURPOSES: Final = 64
 """Purposes that are reserved; more than there are now, so that a new one moves no other."""
 BLOCKS: Final = PURPOSES // 2
 """Words an opportunity has."""
@@ -28,54 +28,83 @@ _LOW: Final = np.uint64(0xFFFFFFFF)
 
 
 class Purpose(IntEnum):
-    """What a draw decides. The numbers are part of every trace: never renumber."""
+    """What a draw decides. The numbers are part of every trace: never renumber.
 
-    ACTION = 0
-    """Which action of the policy's row."""
-    DWELL = 1
+    Two that are needed together share a word, an even number and the next.
+    """
+
+    DWELL = 0
     """How long a user stays in the scene."""
-    SCENE = 2
+    SCENE = 1
     """Where the user goes next."""
-    MINUTE = 3
+    MINUTE = 2
     """At which minute of the hour."""
-    NEED = 4
+    NEED = 3
     """Whether the need moves on."""
-    BUY = 5
-    """Whether the user buys here, with a contact or without."""
-    BASKET = 6
-    """How much the user buys."""
+    BROWSE = 4
+    """Whether the user looks around."""
+    LEAVE = 5
+    """Whether the user leaves for good."""
+    ACTION = 6
+    """Which action of the policy's row."""
     SEE = 7
     """Whether a contact is seen."""
     CLICK = 8
     """Whether a seen contact is clicked."""
-    LATER = 9
-    """Whether and when a purchase follows later."""
-    OPT_OUT = 10
-    """Whether a seen contact costs the channel."""
-    REFUSE = 11
+    REFUSE = 9
     """Whether an unclicked contact is dismissed or refused for good."""
-    BROWSE = 12
-    """Whether the user looks around."""
-    CART = 13
+    OPT_OUT = 10
+    """Whether a seen contact costs the channels of its group."""
+    LATER = 11
+    """Whether and when a purchase follows later."""
+    BUY = 12
+    """Whether the user buys here, with a contact or without."""
+    BASKET = 13
+    """How much the user buys."""
+    RETURNED = 14
+    """Whether and when a purchase is returned."""
+    SERVICE = 15
+    """Whether a purchase leads to a service contact."""
+    CART = 16
     """Whether something goes into the basket."""
-    LEAVE = 14
-    """Whether the user leaves for good."""
-    RETURN = 15
-    """Whether a user who left a channel comes back to it."""
-    HOUR = 16
+    FAVOUR = 17
+    """Whether something is kept as a favourite."""
+    CATEGORY = 18
+    """Of which category the need is that ripens."""
+    RETURN = 19
+    """Whether a user who left channels comes back to them."""
+    HOUR = 20
     """When within the interval something happens."""
-    ARCHETYPE = 17
+    SIGNAL_PLACE = 24
+    """The signals of a scene; device and what is missing are drawn once a user as well."""
+    SIGNAL_MOTION = 25
+    SIGNAL_DEVICE = 26
+    SIGNAL_NETWORK = 27
+    SIGNAL_PAGE = 28
+    SIGNAL_CATEGORY = 29
+    SIGNAL_WEATHER = 30
+    SIGNAL_MISSING = 31
+    BLANK = 32
+    """What a stressed world leaves blank."""
+    ARCHETYPE = 40
     """The rest are drawn once a user."""
-    NEEDS = 18
-    LOYALTY = 19
-    BASKET_SIZE = 20
-    DEALS = 21
-    REACH = 22
-    TIRING = 23
-    TEMPER = 24
-    STAGE = 25
-    CONSENT = 26
-    PAST = 27
+    NEEDS = 41
+    LOYALTY = 42
+    BASKET_SIZE = 43
+    DEALS = 44
+    REACH = 45
+    TIRING = 46
+    FORGIVING = 47
+    TEMPER = 48
+    DEPARTING = 49
+    STAGE = 50
+    CONSENT = 51
+    PAST = 52
+    FAVOURITE = 53
+    TASTE_1 = 54
+    TASTE_2 = 55
+    TASTE_3 = 56
+    TASTE_4 = 57
 
 
 TRAITS: Final = -1

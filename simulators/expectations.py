@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from envs.catalogue import Catalogue
 from simulators.baskets import Baskets
 from simulators.behaviour import Behaviour, Chances
-from simulators.contacts import Contacts
 from simulators.hidden import Hidden
 from simulators.population import Traits
+from simulators.presets import GROUPS
 
 Rows = NDArray[np.int64]
 Cents = NDArray[np.float64]
@@ -23,9 +23,27 @@ class Expectations:
         self._behaviour, self._baskets = behaviour, baskets
         self.send_cents = _by_channel([c.cost_cents for c in catalogue.channels], catalogue)
         """Price of each action's send, int32 [A]."""
-        losses = [c.opt_out_cost_cents for c in catalogue.channels]
-        self.opt_out_cents = _by_channel(losses, catalogue)
-        """Value lost with an opt-out of each action's channel, int32 [A]."""
+        self._group = behaviour.group
+        self._opt_out_cents = _group_losses(catalogue, behaviour)
+
+    def opt_out_cost(
+        self, consents_left: NDArray[np.uint16], actions: NDArray[np.int64]
+    ) -> NDArray[np.int32]:
+        """Value lost with an opt-out of the action's group by users who hold these channels.
+
+        Args:
+            consents_left: bit c is set when the user still has channel c, uint16 [M].
+            actions: not silent, int64 [M].
+
+        Returns:
+            Cents, int32 [M].
+        """
+        group = self._group.take(actions)
+        return self._opt_out_cents.take(consents_left * np.int64(len(GROUPS)) + group)
+
+    def sale_value(self, traits: Traits, actions: NDArray[np.int64]) -> Cents:
+        """Mean value of a basket that each user buys with the action's offer, float64 [N]."""
+        return self._baskets.mean_value(traits.basket_cents, actions)
 
     def silence(self, traits: Traits, hidden: Hidden, ripening: NDArray[np.float32]) -> Cents:
         """Had nobody been contacted; ``ripening`` is the chance that the need moves on, [N]."""
@@ -33,17 +51,14 @@ class Expectations:
         unprompted *= hidden.ripe & ~hidden.served
         return self._baskets.mean_margin(traits.basket_cents) * unprompted
 
-    def action(self, traits: Traits, contacts: Contacts, silence: Cents) -> Cents:
-        """With the contacts made, float64 [N]."""
-        rows = contacts.rows
-        expected = silence.copy()
-        expected[rows] += self.gain(
-            traits, rows, contacts.actions, contacts.chances, silence.take(rows)
-        )
-        return expected
-
     def gain(
-        self, traits: Traits, rows: Rows, actions: Rows, chances: Chances, silence: Cents
+        self,
+        traits: Traits,
+        hidden: Hidden,
+        rows: Rows,
+        actions: Rows,
+        chances: Chances,
+        silence: Cents,
     ) -> Cents:
         """What contacts add within the step; rows, actions, chances and silence are [M].
 
@@ -53,8 +68,19 @@ class Expectations:
         value = self._baskets.mean_value(traits.basket_cents.take(rows), actions)
         gain = chances.sale() * (value - silence)
         gain -= self.send_cents.take(actions)
-        gain -= chances.see * chances.opt_out * self.opt_out_cents.take(actions)
+        held = traits.consents.take(rows) & ~hidden.withdrawn.take(rows)
+        gain -= chances.see * chances.opt_out * self.opt_out_cost(held, actions)
         return gain
+
+
+def _group_losses(catalogue: Catalogue, behaviour: Behaviour) -> NDArray[np.int32]:
+    """Value of the channels of each group among those held, int32 [2 ** C * groups]."""
+    held = np.arange(2 ** len(catalogue.channels))
+    losses = np.zeros((len(held), len(GROUPS)), np.int32)
+    for index, channel in enumerate(catalogue.channels):
+        group = behaviour.preset.channels[channel.name].group
+        losses[:, group] += (held >> index & 1) * channel.opt_out_cost_cents
+    return losses.reshape(-1)
 
 
 def _by_channel(cents: list[int], catalogue: Catalogue) -> NDArray[np.int32]:

@@ -14,20 +14,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.clock import DAY, NEVER
+from simulators.population import Traits
 from simulators.presets import Preset
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 MOST_NIGHTS: Final = 32
 """Gaps of more nights count as this many; the scenes leave at most two."""
+OPEN_AT_FIRST: Final = 0.5
+"""Share of the people who start with an open need: as many as in the long run."""
+
+IDLE, IDLE_SERVED, RIPE_SERVED, OPEN = 0, 1, 2, 3
+"""Stages of the need: none open; the next one met already; the open one met; open and of category
+k: OPEN + k."""
 
 _TYPES: Final[dict[str, type[np.generic]]] = {
     "ripe": np.bool_,
     "served": np.bool_,
+    "category": np.int8,
     "withdrawn": np.uint16,
+    "prompted_at": np.int32,
     "promised_at": np.int32,
     "promised_cents": np.int32,
     "promised_action": np.int16,
+    "refund_at": np.int32,
+    "refund_cents": np.int32,
 }
+_TIMES: Final = ("prompted_at", "promised_at", "refund_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,39 +51,48 @@ class Hidden:
     """Whether a need is open."""
     served: NDArray[np.bool_]
     """Whether the open need, or else the next one, is met already."""
-    fatigue_interrupting: Floats
-    """Decayed weight of the contacts that interrupted."""
-    fatigue_waiting: Floats
-    """Decayed weight of the contacts that waited."""
+    category: NDArray[np.int8]
+    """Of the need that is open, by number in the preset; of the last one where none is."""
+    fatigue: Floats
+    """Decayed weight of the contacts."""
     reference_discount: Floats
     """The discount the user is used to, fraction."""
-    discount_today: Floats
-    """The deepest discount seen since midnight, fraction."""
     withdrawn: NDArray[np.uint16]
     """Bit c is set when the user left channel c."""
+    prompted_at: NDArray[np.int32]
+    """When a contact was seen last; for a day after it, openings of the app are moved forward."""
     promised_at: NDArray[np.int32]
     """When a purchase settled earlier is made; NEVER when none is."""
     promised_cents: NDArray[np.int32]
     """What will be paid for it."""
     promised_action: NDArray[np.int16]
     """The contact it goes back to."""
+    refund_at: NDArray[np.int32]
+    """When what was bought is brought back; NEVER when nothing is."""
+    refund_cents: NDArray[np.int32]
+    """What will be paid back for it."""
 
     @classmethod
     def empty(cls, n: int) -> Hidden:
         """``n`` rested users without a need."""
         hidden = cls(*(np.zeros(n, _TYPES.get(field.name, np.float32)) for field in fields(cls)))
-        hidden.promised_at[:] = NEVER
+        for name in _TIMES:
+            getattr(hidden, name)[:] = NEVER
         return hidden
 
-    def restart(self, rows: NDArray[np.int64], ripe: NDArray[np.bool_]) -> None:
-        """Put new, rested users into some rows, in place."""
+    def restart(self, rows: Rows, ripe: NDArray[np.bool_], category: NDArray[np.int8]) -> None:
+        """Put new, rested users with these needs into some rows, in place."""
         for field in fields(self):
-            getattr(self, field.name)[rows] = NEVER if field.name == "promised_at" else 0
-        self.ripe[rows] = ripe
+            getattr(self, field.name)[rows] = NEVER if field.name in _TIMES else 0
+        self.ripe[rows], self.category[rows] = ripe, category
+
+    def take(self, rows: Rows) -> Hidden:
+        """The hidden state of some users."""
+        return Hidden(*(getattr(self, field.name).take(rows) for field in fields(self)))
 
     def promise(
         self,
-        rows: NDArray[np.int64],
+        rows: Rows,
         actions: NDArray[np.int64],
         times: NDArray[np.int32],
         paid_cents: NDArray[np.int32],
@@ -81,58 +103,45 @@ class Hidden:
         self.promised_cents[rows] = paid_cents
         self.promised_action[rows] = actions
 
-    def promises_before(self, time: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Who makes a purchase settled earlier before a time (int32 [N]), bool [N]."""
-        before: NDArray[np.bool_] = (self.promised_at != NEVER) & (self.promised_at < time)
-        return before
+    def bring_back(self, rows: Rows, times: NDArray[np.int32], cents: NDArray[np.int32]) -> None:
+        """Purchases will be brought back, in place; two that are outstanding go together."""
+        waiting = self.refund_at.take(rows) != NEVER
+        self.refund_cents[rows] = cents + np.where(waiting, self.refund_cents.take(rows), 0)
+        self.refund_at[rows] = np.maximum(times, self.refund_at.take(rows))
 
-    def tire(
-        self,
-        rows: NDArray[np.int64],
-        weight: Floats,
-        interrupts: NDArray[np.bool_],
-        depth: Floats,
-    ) -> None:
-        """Contacts add their weight and show their discount, in place; the arguments are [M]."""
-        self.fatigue_interrupting[rows] += weight * interrupts
-        self.fatigue_waiting[rows] += weight * ~interrupts
-        self.discount_today[rows] = np.maximum(self.discount_today.take(rows), depth)
-
-    def open_need(self, rows: NDArray[np.int64] | slice) -> NDArray[np.bool_]:
+    def open_need(self, rows: Rows | slice) -> NDArray[np.bool_]:
         """Whose need is open and not met, bool [M]."""
         return self.ripe[rows] & ~self.served[rows]
 
-    def fatigue(self) -> Floats:
-        """Of both groups together, float32 [N]."""
-        return self.fatigue_interrupting + self.fatigue_waiting
+
+def stage(hidden: Hidden) -> NDArray[np.int8]:
+    """The stage of each user's need, int8 [N]: IDLE, IDLE_SERVED, RIPE_SERVED, OPEN + category."""
+    served = np.where(hidden.ripe, np.int8(RIPE_SERVED), np.int8(IDLE_SERVED))
+    unserved = np.where(hidden.ripe, hidden.category + np.int8(OPEN), np.int8(IDLE))
+    return np.where(hidden.served, served, unserved)
 
 
 class Nights:
-    """What midnights do: fatigue fades, the reference discount follows the day's deepest.
+    """What midnights do: fatigue fades, and so does the discount that users are used to.
 
-    Both change only here, once a day in the user's own time, so that an exact planner can keep
-    them on a grid.
+    Both fade only here, once a day in the user's own time, so that an exact planner can keep them
+    on a grid.
     """
 
     def __init__(self, preset: Preset) -> None:
-        nights = np.arange(MOST_NIGHTS + 1)
-        kept = preset.reference_kept**nights
-        self._fatigue = (preset.fatigue_kept**nights).astype(np.float32)
+        kept = preset.reference_kept ** np.arange(MOST_NIGHTS + 1)
         self._reference = kept.astype(np.float32)
-        learnt = np.where(nights > 0, (1 - preset.reference_kept) * np.roll(kept, 1), 0.0)
-        self._learnt = learnt.astype(np.float32)
 
-    def pass_over(self, hidden: Hidden, local: NDArray[np.int32], later: NDArray[np.int32]) -> None:
+    def pass_over(
+        self,
+        hidden: Hidden,
+        traits: Traits,
+        local: NDArray[np.int32],
+        later: NDArray[np.int32],
+    ) -> None:
         """Let the midnights between two local times pass, in place; the times are int32 [N]."""
         nights = later // np.int32(DAY) - local // np.int32(DAY)
         slept = np.flatnonzero(nights > 0)
-        if not len(slept):
-            return
         nights = np.minimum(nights.take(slept), MOST_NIGHTS)
-        fading = self._fatigue.take(nights)
-        hidden.fatigue_interrupting[slept] *= fading
-        hidden.fatigue_waiting[slept] *= fading
-        reference = hidden.reference_discount.take(slept) * self._reference.take(nights)
-        reference += hidden.discount_today.take(slept) * self._learnt.take(nights)
-        hidden.reference_discount[slept] = reference
-        hidden.discount_today[slept] = 0.0
+        hidden.fatigue[slept] *= traits.forgiving.take(slept) ** nights.astype(np.float32)
+        hidden.reference_discount[slept] *= self._reference.take(nights)

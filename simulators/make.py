@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from envs.catalogue import Catalogue, load_catalogue
 from envs.clock import parse_time
 from envs.offer_env import OfferEnv, OfferVectorEnv
 from simulators.presets import Preset, find_preset
+from simulators.stress import stressed
 from simulators.world import START, SyntheticWorld
 
 
@@ -19,14 +21,19 @@ class SyntheticWorlds:
     preset: Preset
     catalogue: Catalogue
     start: str = START
+    stress: tuple[str, ...] = ()
 
     def __call__(self, num_users: int, seed: int) -> SyntheticWorld:
         """A world with so many rows."""
-        return SyntheticWorld(num_users, seed, self.preset, self.catalogue, self.start)
+        world = SyntheticWorld(num_users, seed, self.preset, self.catalogue, self.start)
+        return stressed(world, self.stress)
 
 
 def world_factory(
-    preset: str | Preset = "default", catalogue: Catalogue | None = None, start: str = START
+    preset: str | Preset = "default",
+    catalogue: Catalogue | None = None,
+    start: str = START,
+    stress: Sequence[str] = (),
 ) -> SyntheticWorlds:
     """How to make a synthetic world, given the number of rows and the seed.
 
@@ -34,8 +41,9 @@ def world_factory(
         InputError: a preset or a start that there is not.
     """
     parse_time(start)
-    known = load_catalogue() if catalogue is None else catalogue
-    return SyntheticWorlds(find_preset(preset) if isinstance(preset, str) else preset, known, start)
+    preset = find_preset(preset) if isinstance(preset, str) else preset
+    known = preset.load_catalogue() if catalogue is None else catalogue
+    return SyntheticWorlds(preset, known, start, tuple(stress))
 
 
 def offer_vector_env(
@@ -46,22 +54,24 @@ def offer_vector_env(
     days: float = 28.0,
     budget_price: float = 0.0,
     budget_left_cents: float = float("inf"),
+    stress: Sequence[str] = (),
 ) -> OfferVectorEnv:
     """``gymnasium.make_vec("simulators:SceneLift-v0", vectorization_mode="vector_entry_point")``.
 
     Args:
         num_envs: users side by side.
         preset: name of a preset of the world, or one.
-        catalogue: path of a catalogue file, or one; the default when left out.
+        catalogue: path of a catalogue file, or one; the preset's when left out.
         start: ISO 8601 time with zone.
         days: length of an episode.
         budget_price: price of spend in the reward, 0 or more.
         budget_left_cents: what every decision may still spend.
+        stress: what goes wrong, see ``simulators.stress``; the first is innermost.
 
     Raises:
         InputError: any of these is wrong.
     """
-    make_world = world_factory(preset, _catalogue(catalogue), start)
+    make_world = world_factory(preset, _catalogue(catalogue), start, stress)
     return OfferVectorEnv(make_world, num_envs, days, budget_price, budget_left_cents)
 
 
@@ -72,10 +82,11 @@ def offer_env(
     days: float = 28.0,
     budget_price: float = 0.0,
     budget_left_cents: float = float("inf"),
+    stress: Sequence[str] = (),
 ) -> OfferEnv:
     """``gymnasium.make("simulators:SceneLift-v0")``; arguments as for ``offer_vector_env``."""
     return OfferEnv(
-        world_factory(preset, _catalogue(catalogue), start),
+        world_factory(preset, _catalogue(catalogue), start, stress),
         days=days,
         budget_price=budget_price,
         budget_left_cents=budget_left_cents,

@@ -6,6 +6,7 @@ A user's traits are a function of (seed, user id, preset) alone: the same person
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,12 @@ from scipy.special import ndtri
 
 from envs.catalogue import Catalogue
 from simulators.draws import Luck, Purpose
-from simulators.presets import CHANNELS, INTERRUPTING, WAITING, Preset
+from simulators.presets import Preset
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
-PAST_SPREAD = 0.4
-"""Standard deviation of the logarithm of last year's spend around what the traits say; assumed."""
-TIERS = {"none": 0, "silver": 40_000, "gold": 90_000}
-"""Spend of last year from which a user holds the tier, cents; assumed."""
+TASTES: Final = (Purpose.TASTE_1, Purpose.TASTE_2, Purpose.TASTE_3, Purpose.TASTE_4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,63 +37,145 @@ class Traits:
     reach_interrupting: Floats
     reach_waiting: Floats
     tiring: Floats
+    forgiving: Floats
     temper: Floats
+    departing: Floats
+    category_shares: Floats
+    """Share of the needs in each category of the preset, float32 [N, K]."""
+    consents: NDArray[np.uint16]
+    """Bit c is set when channel c of the catalogue may be used from the start."""
 
     @classmethod
-    def empty(cls, n: int) -> Traits:
+    def empty(cls, preset: Preset, n: int) -> Traits:
         """Room for ``n`` users."""
-        kinds = {"archetype": np.int8, "routine": np.int32}
-        return cls(*(np.zeros(n, kinds.get(field.name, np.float32)) for field in fields(cls)))
+        kinds = {"archetype": np.int8, "routine": np.int32, "consents": np.uint16}
+        widths = {"category_shares": (len(preset.categories),)}
+        return cls(
+            *(
+                np.zeros((n, *widths.get(field.name, ())), kinds.get(field.name, np.float32))
+                for field in fields(cls)
+            )
+        )
 
     @classmethod
-    def drawn(cls, preset: Preset, luck: Luck) -> Traits:
-        """The traits of the users with this luck, at the opportunity ``draws.TRAITS``."""
-        kinds = preset.archetypes
-        shares = np.cumsum([kind.weight for kind in kinds])
-        kind = np.searchsorted(shares / shares[-1], luck.uniform(Purpose.ARCHETYPE), side="right")
-        kind = np.minimum(kind, len(kinds) - 1)
+    def drawn(cls, preset: Preset, luck: Luck, catalogue: Catalogue | None = None) -> Traits:
+        """The traits of the users with this luck, at the opportunity ``draws.TRAITS``.
 
-        def of(name: str) -> NDArray[np.float64]:
-            return np.asarray([getattr(k, name) for k in kinds], np.float64)[kind]
+        ``catalogue`` says which channels need consent; the preset's own when left out.
+        """
+        weights = np.cumsum([kind.weight for kind in preset.archetypes])
+        kind = np.searchsorted(weights / weights[-1], luck.uniform(Purpose.ARCHETYPE), side="right")
+        kind = np.minimum(kind, len(weights) - 1)
+        consents = _consents(preset, catalogue, luck.uniform(Purpose.CONSENT))
+        return _people(preset, kind, consents, luck)
 
-        def spread(purpose: Purpose) -> NDArray[np.float64]:
-            factor: NDArray[np.float64] = np.exp(preset.spread * ndtri(luck.uniform(purpose)))
-            return factor
+    @classmethod
+    def centre(cls, preset: Preset, kind: int, catalogue: Catalogue | None = None) -> Traits:
+        """The typical person of an archetype, one row; consents to what most consent to."""
+        consents = _consents(preset, catalogue, np.full(1, 0.5))
+        return _people(preset, np.full(1, kind), consents, None)
 
-        loyal = of("loyalty")
-        odds = loyal / np.maximum(1.0 - loyal, 1e-9) * spread(Purpose.LOYALTY)
-        deals, reach = spread(Purpose.DEALS), spread(Purpose.REACH)
-        columns = (
-            of("needs_per_week") * spread(Purpose.NEEDS),
-            of("basket_cents") * spread(Purpose.BASKET_SIZE),
-            np.where(loyal >= 1.0, 1.0, odds / (1.0 + odds)),
-            of("deal_liking") * deals,
-            of("gift_liking") * deals,
-            of("reach")[:, INTERRUPTING] * reach,
-            of("reach")[:, WAITING] * reach,
-            of("tiring") * spread(Purpose.TIRING),
-            of("temper") * spread(Purpose.TEMPER),
-        )
-        return cls(
-            kind.astype(np.int8),
-            of("flexible").astype(np.int32),
-            *(column.astype(np.float32) for column in columns),
-        )
+    @classmethod
+    def mean(cls, preset: Preset, catalogue: Catalogue | None = None) -> Traits:
+        """One row between all typical people; routine, archetype and consents are the usual."""
+        centres = [cls.centre(preset, kind, catalogue) for kind in range(len(preset.archetypes))]
+        weights = np.asarray([kind.weight for kind in preset.archetypes])
+        flexible = float(weights @ [centre.routine[0] for centre in centres]) > weights.sum() / 2
+        usual = centres[int(weights.argmax())]
+        columns = []
+        for field in fields(cls):
+            rows = np.concatenate([getattr(centre, field.name) for centre in centres])
+            mean = np.average(rows, axis=0, weights=weights)[None]
+            exact = getattr(usual, field.name)
+            columns.append(mean.astype(np.float32) if rows.dtype == np.float32 else exact)
+        mean_one = cls(*columns)
+        mean_one.routine[:] = flexible
+        return mean_one
 
-    def put(self, rows: NDArray[np.int64], traits: Traits) -> None:
+    def __len__(self) -> int:
+        return len(self.archetype)
+
+    def take(self, rows: Rows) -> Traits:
+        """The traits of some users."""
+        return Traits(*(getattr(self, field.name).take(rows, axis=0) for field in fields(self)))
+
+    def put(self, rows: Rows, traits: Traits) -> None:
         """Replace the traits of some users, in place."""
         for field in fields(self):
             getattr(self, field.name)[rows] = getattr(traits, field.name)
 
 
-def described(catalogue: Catalogue, traits: Traits, luck: Luck) -> Floats | None:
-    """What the business knows of new users: last year's spend and the tier it gave.
+def _people(
+    preset: Preset, kind: NDArray[np.int64], consents: NDArray[np.uint16], luck: Luck | None
+) -> Traits:
+    """People of these kinds, each spread around the kind by luck, or not at all without any."""
+
+    def of(name: str) -> NDArray[np.float64]:
+        return np.asarray([getattr(k, name) for k in preset.archetypes], np.float64)[kind]
+
+    def spread(purpose: Purpose, width: float = preset.spread) -> NDArray[np.float64]:
+        if luck is None:
+            return np.ones(len(kind))
+        factor: NDArray[np.float64] = np.exp(width * ndtri(luck.uniform(purpose)))
+        return factor
+
+    loyal, remembered = of("loyalty"), 1.0 - of("forgiving")
+    odds = loyal / np.maximum(1.0 - loyal, 1e-9) * spread(Purpose.LOYALTY)
+    deals, reach = spread(Purpose.DEALS), spread(Purpose.REACH)
+    forgotten = np.minimum(remembered * spread(Purpose.FORGIVING), 1.0)
+    tastes = [spread(purpose, preset.taste_spread) for purpose in TASTES[: len(preset.categories)]]
+    shares = of("tastes") * np.stack(tastes, axis=1)
+    columns = (
+        preset.needs_factor * of("needs_per_week") * spread(Purpose.NEEDS, preset.needs_spread),
+        preset.basket_factor * of("basket_cents") * spread(Purpose.BASKET_SIZE),
+        np.where(loyal >= 1.0, 1.0, odds / (1.0 + odds)),
+        preset.deal_factor * of("deal_liking") * deals,
+        of("gift_liking") * deals,
+        of("reach_interrupting") * reach,
+        of("reach_waiting") * reach,
+        preset.tiring_factor * of("tiring") * spread(Purpose.TIRING),
+        1.0 - forgotten,
+        of("temper") * spread(Purpose.TEMPER),
+        of("departing") * spread(Purpose.DEPARTING),
+        shares / shares.sum(axis=1, keepdims=True),
+    )
+    return Traits(
+        kind.astype(np.int8),
+        of("flexible").astype(np.int32),
+        *(column.astype(np.float32) for column in columns),
+        consents,
+    )
+
+
+def _consents(
+    preset: Preset, catalogue: Catalogue | None, draw: NDArray[np.float64]
+) -> NDArray[np.uint16]:
+    """Channels that may be used from the start, bit c for channel c, uint16 [N]."""
+    catalogue = preset.load_catalogue() if catalogue is None else catalogue
+    consents = np.zeros(len(draw), np.uint16)
+    for index, channel in enumerate(catalogue.channels):
+        required = channel.consent == "required"
+        chance = preset.channels[channel.name].consenting if required else 1.0
+        consents |= (draw < chance).astype(np.uint16) << np.uint16(index)
+    return consents
+
+
+PAST_SPREAD: Final = 0.4
+"""Standard deviation of the logarithm of last year's spend around what the traits say; assumed."""
+TIERS: Final = {"none": 0, "silver": 40_000, "gold": 90_000}
+"""Spend of last year from which a user holds the tier, cents; assumed."""
+FAVOURITE_RIGHT: Final = 0.8
+"""Chance that the category a user is told to favour is the one needed most; assumed."""
+
+
+def described(catalogue: Catalogue, preset: Preset, traits: Traits, luck: Luck) -> Floats | None:
+    """What the business knows of new users: last year's spend, its tier, a favourite category.
 
     Returns:
         float32 [N, J], NaN for attributes that this world cannot tell; None when it can tell none.
     """
     names = [attribute.name for attribute in catalogue.attributes]
-    if not {"past_spend_cents", "member_tier"} & set(names):
+    if not {"past_spend_cents", "member_tier", "favourite_category"} & set(names):
         return None
     noise = np.exp(PAST_SPREAD * ndtri(luck.uniform(Purpose.PAST)))
     spend = 52 * traits.needs_per_week * traits.loyalty * traits.basket_cents * noise
@@ -108,14 +189,22 @@ def described(catalogue: Catalogue, traits: Traits, luck: Luck) -> Floats | None
                 continue
             steps = np.searchsorted([TIERS[name] for name in known[1:]], spend, side="right")
             told[:, column] = np.asarray([attribute.values.index(name) for name in known])[steps]
+        if attribute.name == "favourite_category":
+            favourite = _favourite(traits, luck)
+            codes = [
+                attribute.values.index(name) if name in attribute.values else np.nan
+                for name in preset.categories
+            ]
+            told[:, column] = np.asarray(codes)[favourite]
     return told
 
 
-def consenting(catalogue: Catalogue, luck: Luck) -> NDArray[np.bool_]:
-    """Who opts in from the start to channels that need consent, bool [N, C]."""
-    draw = luck.uniform(Purpose.CONSENT)
-    chances = [
-        CHANNELS[channel.name].consenting if channel.consent == "required" else 0.0
-        for channel in catalogue.channels
-    ]
-    return draw[:, None] < np.asarray(chances)
+def _favourite(traits: Traits, luck: Luck) -> NDArray[np.int64]:
+    """The category that a user is told to favour: mostly the right one, else any other."""
+    right, kinds = traits.category_shares.argmax(axis=1), traits.category_shares.shape[1]
+    draw = luck.uniform(Purpose.FAVOURITE)
+    if kinds == 1:
+        return right
+    wrong = (draw - FAVOURITE_RIGHT) / (1 - FAVOURITE_RIGHT) * (kinds - 1)
+    away = np.where(draw < FAVOURITE_RIGHT, 0, 1 + np.floor(np.maximum(wrong, 0)).astype(np.int64))
+    return (right + away) % kinds

@@ -1,211 +1,279 @@
-"""Presets: every number of the synthetic world, with its source or the word "assumed".
+"""Presets: every number of a synthetic world, each with its source or the word "assumed".
 
-No public data randomises the depth of a discount together with the channel, so their joint effect
-is assumed throughout; single moments are held to published ones (see the comments).
+The numbers are in ``stories/NAME.yaml``, one file a preset, with its story. No public data
+randomises the depth of a discount together with the channel, so their joint effect is assumed
+throughout; single moments are held to published ones (``python -m simulators calibrate``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Annotated, Any, Final
 
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from envs.catalogue import Catalogue, load_catalogue
+from envs.clock import known_zone
 from envs.errors import InputError
+from simulators.preset_files import FITTED, STORIES, Tree, place, read_story, sources, values
 
 INTERRUPTING, WAITING = 0, 1
-"""Groups of channels that tire a user apart: those that interrupt, those that wait to be found."""
+"""Groups of channels: those that interrupt, those that wait to be found."""
+GROUPS: Final = ("interrupting", "waiting")
+MOST_CATEGORIES: Final = 4
+"""As many as there are draws of taste."""
+
+Chance = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(ge=0, le=1e6)]
+Group = Annotated[
+    int, BeforeValidator(lambda word: GROUPS.index(word) if word in GROUPS else word), Field(le=1)
+]
+Rhythm = Mapping[Annotated[int, Field(ge=0, le=23)], Positive]
+"""Factors at some hours of the day; linear between them, around the clock."""
+
+_STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Archetype:
-    """A kind of person; individuals spread around it. All values are assumed."""
+    """A kind of person; individuals spread around it."""
+
+    __pydantic_config__ = _STRICT
 
     name: str
-    weight: float
-    """Share of the population."""
-    needs_per_week: float
+    weight: Positive
+    """Share of the population, relative to the others'."""
+    needs_per_week: Positive
     """Needs this business could meet, whoever meets them."""
-    basket_cents: float
+    basket_cents: Positive
     """Mean basket at list price."""
-    loyalty: float
+    loyalty: Chance
     """Share of the needs met here with no contact at all."""
-    deal_liking: float
+    deal_liking: Positive
     """Gain of response to a very deep discount, as a fraction."""
-    gift_liking: float
+    gift_liking: Positive
     """Gain of response to a gift, as a fraction."""
-    reach: tuple[float, float]
-    """How readily contacts are seen, interrupting and waiting; 1 is usual."""
-    tiring: float
+    reach_interrupting: Positive
+    """How readily contacts that interrupt are seen; 1 is usual."""
+    reach_waiting: Positive
+    """How readily contacts that wait are seen; 1 is usual."""
+    tiring: Positive
     """How fast contacts tire, a unit of fatigue."""
-    temper: float
-    """Chance that a seen contact costs the channel, when rested."""
+    forgiving: Chance
+    """Share of the fatigue that is left after a midnight."""
+    temper: Chance
+    """Chance that a seen contact costs the channels of its group, when rested."""
+    departing: Positive
+    """How readily they leave for good; 1 is usual."""
     flexible: bool
     """Whether the days have no fixed working hours."""
+    tastes: tuple[Positive, ...]
+    """Share of the needs in each category, in the order of the preset's categories."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelNature:
     """How a channel works on people."""
 
-    group: int
+    __pydantic_config__ = _STRICT
+
+    group: Group
     """INTERRUPTING or WAITING."""
-    seen: float
-    """Chance that a contact is seen by a usual, rested user in a usual scene."""
-    clicked: float
+    delivered: Chance
+    """Chance that a contact reaches the device at all."""
+    seen: Chance
+    """Chance that it is then seen by a usual, rested user in a usual scene."""
+    clicked: Chance
     """Chance that plain content is clicked once seen, with a need open."""
-    weight: float
+    weight: Positive
     """Fatigue that one contact adds."""
-    nuisance: float
+    nuisance: Positive
     """Multiplies the temper."""
-    consenting: float
+    consenting: Chance
     """Share who consent at the start where consent is required."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneNature:
-    """How a scene works on people. All values are assumed, 1 is usual."""
+    """How a scene works on people; 1 is usual."""
 
-    intent: float
+    __pydantic_config__ = _STRICT
+
+    intent: Positive
     """How readily needs ripen and are met in it."""
-    interrupting: float
+    interrupting: Positive
     """Attention for channels that interrupt."""
-    waiting: float
+    waiting: Positive
     """Attention for channels that wait."""
-    nuisance: float
+    nuisance: Positive
     """How annoying a contact is."""
-    browsing: float
+    browsing: Chance
     """Chance to look around in the app, with a need open."""
-
-
-CHANNELS: Final = {
-    # Push: Drink Less found 9.0 points more openings within the hour at .6 messages a day, 18 in
-    # the first days and 6 in the last; here 9.6, 14 and 8 in the evening.
-    "push": ChannelNature(INTERRUPTING, 0.13, 0.30, 1.0, 1.0, 0.8),
-    # SMS: seen by most, clicked by few; assumed.
-    "sms": ChannelNature(INTERRUPTING, 0.55, 0.12, 1.5, 1.5, 0.35),
-    # E-mail: Hillstrom, visits +.045 and +.077 a message in two weeks, purchases +.0031 and +.0068;
-    # here .068 and .0063.
-    "email": ChannelNature(WAITING, 0.24, 0.30, 0.6, 0.5, 0.8),
-    # In-app: in front of the user already; assumed.
-    "in_app": ChannelNature(WAITING, 0.40, 0.20, 0.6, 0.4, 0.9),
-    # Mini-program: in front of a user who scans or pays. O2O coupons are redeemed at .072 overall
-    # and .135 at distance 0, by users who fetched them: an upper bound. Here .044 for gifts.
-    "mini_program": ChannelNature(WAITING, 0.50, 0.30, 0.6, 0.3, 0.9),
-}
-
-# Odds of taking an offer in the in-vehicle survey: 14:00 .66, 10:00 .61, 18:00 .58, 22:00 .51,
-# 07:00 .50; they order the scenes of the day, the strengths are assumed.
-SCENES: Final = {
-    "home_morning": SceneNature(0.6, 0.85, 1.0, 1.1, 0.20),
-    "commute": SceneNature(0.5, 1.10, 1.1, 1.0, 0.20),
-    "work": SceneNature(0.6, 0.80, 0.8, 1.3, 0.08),
-    "lunch": SceneNature(1.0, 1.20, 1.1, 0.9, 0.20),
-    "dining": SceneNature(0.8, 0.90, 0.7, 1.4, 0.05),
-    "mall": SceneNature(3.5, 1.20, 1.0, 0.8, 0.20),
-    "supermarket": SceneNature(4.0, 1.10, 0.8, 0.8, 0.15),
-    "gym": SceneNature(0.3, 0.50, 0.4, 1.4, 0.03),
-    "travel_planning": SceneNature(1.2, 1.00, 1.2, 1.0, 0.25),
-    "travel": SceneNature(0.5, 0.80, 0.9, 1.1, 0.15),
-    "home_evening": SceneNature(1.2, 1.10, 1.2, 1.0, 0.30),
-    "night": SceneNature(0.1, 0.40, 0.4, 2.0, 0.02),
-}
-
-POPULATION: Final = (
-    #         name         share needs basket loyal deals gift  reach      tiring temper flexible
-    Archetype("regular", 0.22, 1.10, 2750, 0.70, 0.30, 0.25, (1.0, 1.1), 0.12, 0.006, False),
-    Archetype("deal_seeker", 0.18, 1.00, 2200, 0.35, 1.50, 0.40, (1.1, 1.2), 0.08, 0.005, True),
-    Archetype("commuter", 0.15, 0.90, 2400, 0.50, 0.40, 0.35, (1.3, 0.7), 0.16, 0.010, False),
-    Archetype("family", 0.12, 1.60, 4000, 0.55, 0.70, 0.45, (0.8, 1.2), 0.12, 0.006, True),
-    Archetype("occasional", 0.15, 0.35, 3300, 0.40, 0.50, 0.50, (0.8, 0.9), 0.15, 0.008, False),
-    Archetype("private", 0.10, 0.80, 2600, 0.60, 0.30, 0.20, (0.4, 0.6), 0.25, 0.030, False),
-    Archetype("app_fan", 0.08, 0.90, 2000, 0.55, 0.50, 0.60, (1.4, 1.6), 0.07, 0.003, True),
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One setting of the world. Every default is assumed unless it names its source."""
+    """One setting of the world."""
+
+    __pydantic_config__ = _STRICT
 
     name: str
     story: str
-    archetypes: tuple[Archetype, ...] = POPULATION
-    spread: float = 0.30
+    categories: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_CATEGORIES)]
+    """What people need, by kinds."""
+    archetypes: Annotated[tuple[Archetype, ...], Field(min_length=1, max_length=100)]
+    channels: Mapping[str, ChannelNature]
+    scenes: Mapping[str, SceneNature]
+    spread: Positive
     """Standard deviation of the logarithm of a trait among the individuals of an archetype."""
-    basket_spread: float = 0.85
-    """The same among the baskets of one user; Hillstrom's buyers .84, and with the spread between
-    users the mean over the median comes near Complete Journey's 29.5 / 17.5."""
-    contact_effect: float = 1.0
+    needs_spread: Positive
+    """The same of the need rate."""
+    taste_spread: Positive
+    """The same of the categories' shares, before they are scaled to 1."""
+    basket_spread: Positive
+    """The same among the baskets of one user."""
+    needs_factor: Positive
+    """Multiplies everybody's need rate."""
+    basket_factor: Positive
+    """Multiplies everybody's mean basket."""
+    deal_factor: Positive
+    """Multiplies everybody's liking of deals."""
+    tiring_factor: Positive
+    """Multiplies how fast contacts tire."""
+    attention_by_hour: Rhythm
+    """Multiplies the attention for contacts."""
+    browsing_by_hour: Rhythm
+    """Multiplies the chance to look around."""
+    needs_by_hour: Rhythm
+    """Multiplies how readily needs ripen and are met."""
+    contact_effect: Positive
     """Multiplies the chance that a click becomes a purchase; 0: contacts sell nothing."""
-    click_to_buy: float = 0.30
-    """Chance that a click sells when a need is open; about half of it is sales that would not
-    have come. Hillstrom: .07 to .09 more purchases a further visit, over all customers."""
-    stock_up: float = 0.10
+    click_to_buy: Chance
+    """Chance that a click sells when a need is open, in a usual scene."""
+    place_pull: Positive
+    """Exponent of the scene's intent in that chance."""
+    stock_up: Chance
     """The same chance, relative, when no need is open yet: the next need is met early."""
-    idle_clicks: float = 0.6
+    idle_clicks: Chance
     """Clicks without an open need, relative to those with one."""
-    later_share: float = 0.35
+    misfit: Chance
+    """Clicks on an offer of another category than that of the need, relative to a fitting one."""
+    later_share: Chance
     """Share of the purchases after a click that follow later."""
-    later_days: float = 3.0
-    """Up to which they follow, uniformly."""
-    discount_scale: float = 0.12
-    """Depth at which 63 % of the gain is had. Karlan and List: .0179 with none, .0207, .0226 and
-    .0227 with rising depth, so the gain saturates; slope near 0 about elasticity 2.5 (Dominick's
-    orange juice, -2.53) for a deal liking of a third."""
-    habit_loss: float = 2.0
+    later_days: Annotated[float, Field(gt=0, le=30)]
+    """After how many days they follow, the mean of an exponential cut off at thirty days."""
+    discount_scale: Annotated[float, Field(gt=0, le=1)]
+    """Depth at which 63 % of the gain of a discount is had."""
+    habit_loss: Positive
     """Loss of response by unit of discount below the one the user is used to."""
-    loyalty_loss: float = 1.5
+    loyalty_loss: Positive
     """Loss of unprompted purchases by unit of discount the user is used to."""
-    fatigue_kept: float = 0.90
-    """Share of the fatigue that is left after a midnight; with the archetypes' tiring the seventh
-    contact in a few days is seen .60 times as often as the first. UCI Bank, observational and so
-    an upper bound of the slope: .46."""
-    annoyance: float = 0.08
-    """Growth of the chance of an opt-out by unit of fatigue."""
-    reference_kept: float = 0.95
-    """Share of the reference discount that is left after a midnight."""
-    dismissed: float = 0.30
+    reference_learning: Chance
+    """Share of the way to a deeper discount that the one a user is used to goes when it is seen."""
+    reference_kept: Chance
+    """Share of the discount a user is used to that is left after a midnight."""
+    annoyance: Positive
+    """Growth of the chance of an opt-out by unit of fatigue, of its logarithm."""
+    dismissed: Chance
     """Chance that a seen, unclicked contact is swiped away."""
-    not_interested: float = 0.01
+    not_interested: Chance
     """Chance that it is refused for good."""
-    leaving_per_day: float = 0.0005
-    """Rested users who leave for good."""
-    leaving_growth: float = 0.10
+    leaving_per_day: Chance
+    """Usual, rested users who leave for good."""
+    leaving_growth: Positive
     """Growth of it by unit of fatigue."""
-    return_per_week: float = 0.01
-    """Users who left a channel and come back to it."""
-    idle_browsing: float = 0.30
+    return_per_week: Chance
+    """Users who left channels and come back to them."""
+    returned: Chance
+    """Share of the purchases that are returned, and so earn nothing."""
+    refund_days: Annotated[float, Field(ge=1, le=365)]
+    """Within how many days after the purchase, evenly, but for the first."""
+    service_contacts: Chance
+    """Share of the purchases that lead to a service contact."""
+    browsing_factor: Positive
+    """Multiplies the chance to look around."""
+    idle_browsing: Chance
     """Looking around without an open need, relative to that with one."""
-    carting: float = 0.25
+    displaced: Chance
+    """What is left of looking around in the day after a seen contact: openings move forward."""
+    carting: Chance
     """Chance that a user with an open need who looks around puts something into the basket."""
-    idle_carting: float = 0.03
+    idle_carting: Chance
     """The same without an open need."""
-    time_zone: str = "Europe/Berlin"
+    favouring: Chance
+    """Chance that one who looks around keeps a favourite, with an open need."""
+    idle_favouring: Chance
+    """The same without an open need."""
+    budget_cents_per_user_week: Positive | None
+    """What may be spent on a user in a week, on average since the start; None: no limit."""
+    time_zone: str
     """Where the users live."""
+    catalogue: str | None
+    """File of the business beside the story; the default business when None."""
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Where each number comes from, by dotted name: "spread", "channels.push.seen"."""
+
+    def __post_init__(self) -> None:
+        for kind in self.archetypes:
+            if len(kind.tastes) != len(self.categories) or not sum(kind.tastes) > 0:
+                raise ValueError(
+                    f"archetype {kind.name} has tastes {list(kind.tastes)} for the categories "
+                    f"{list(self.categories)}"
+                )
+        if not sum(kind.weight for kind in self.archetypes) > 0:
+            raise ValueError("no archetype has a weight")
+        if not known_zone(self.time_zone):
+            raise ValueError(f"time zone {self.time_zone!r} does not exist")
+
+    def load_catalogue(self) -> Catalogue:
+        """The business of this world."""
+        return _catalogue(self.catalogue)
 
 
-PRESETS: Final = {
-    preset.name: preset
-    for preset in (
-        Preset(
-            "default",
-            "Seven kinds of people with individual spread shop at a neighbourhood retailer.",
-        ),
-        Preset(
-            "small",
-            "Two kinds of people, all alike within a kind: regulars and deal seekers. For tests "
-            "and first steps: differences show with few users.",
-            archetypes=POPULATION[:2],
-            spread=0.0,
-        ),
-    )
-}
+@cache
+def _catalogue(file: str | None) -> Catalogue:
+    return load_catalogue(None if file is None else STORIES / file)
 
 
+def preset_names() -> list[str]:
+    """The presets there are."""
+    apart = {FITTED, "signals.yaml"}
+    files = [path for path in STORIES.glob("*.yaml") if path.name not in apart]
+    return sorted(path.stem for path in files if not path.stem.endswith("_catalogue"))
+
+
+@cache
 def find_preset(name: str) -> Preset:
     """The preset of that name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or its files are wrong.
     """
-    if name not in PRESETS:
-        raise InputError(f"preset {name!r} is not known: use one of {', '.join(PRESETS)}")
-    return PRESETS[name]
+    if name not in preset_names():
+        raise InputError(f"preset {name!r} is not known: use one of {', '.join(preset_names())}")
+    tree = read_story(name)
+    only = tree["archetypes"].pop("only", None)  # type: ignore[union-attr]
+    content = {"budget_cents_per_user_week": None, "catalogue": None} | values(tree)
+    kinds = content["archetypes"]
+    content["archetypes"] = [
+        {"name": kind, **kinds[kind]} for kind in (kinds if only is None else only.value)
+    ]
+    content |= {"name": name, "sources": sources(tree)}
+    return _validated(content, tree)
+
+
+def _validated(content: dict[str, Any], tree: Tree) -> Preset:
+    try:
+        preset: Preset = TypeAdapter(Preset).validate_python(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        location = first["loc"]
+        if location[:1] == ("archetypes",) and len(location) > 1:
+            kind = content["archetypes"][location[1]]["name"]
+            location = ("archetypes", kind, *location[2:])
+        where = ".".join(str(step) for step in location) or "preset"
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{place(tree, location)}: {where}: {message}") from None
+    return preset

@@ -15,15 +15,20 @@ from simulators.contacts import Contacts
 from simulators.hidden import Hidden
 
 Rows = NDArray[np.int64]
+Times = NDArray[np.int32]
 
 SEEN_S: Final = 20
 CLICKED_S: Final = 40
 LEFT_S: Final = 60
 """Seconds after a contact at which it is opened, answered and opted out of; assumed."""
 VIEWED_S: Final = 120
+FAVOURED_S: Final = 240
 CARTED_S: Final = 300
 UNPROMPTED_S: Final = 720
-"""Seconds into a stay at which people look around, fill a basket and buy unprompted; assumed."""
+"""Seconds into a stay at which people look around, keep a favourite, fill a basket and buy
+unprompted; assumed."""
+ASKED_S: Final = 60
+"""Seconds before the next scene at which people ask the service about what they bought; assumed."""
 
 
 class Reports:
@@ -31,6 +36,7 @@ class Reports:
 
     def __init__(self, catalogue: Catalogue, baskets: Baskets) -> None:
         self._offer, self._channel = catalogue.action_offer, catalogue.action_channel
+        self._channels = len(catalogue.channels)
         self._baskets = baskets
 
     def contacted(self, moment: Moment, contacts: Contacts) -> Events:
@@ -38,18 +44,14 @@ class Reports:
         return self._of(moment, contacts, slice(None), EventKind.CONTACTED, 0)
 
     def answers(self, moment: Moment, contacts: Contacts) -> list[Events]:
-        """Opened, clicked, dismissed, refused for good, opted out."""
+        """Opened, clicked, dismissed, refused for good."""
         kinds = (
             (contacts.seen, EventKind.OPENED, SEEN_S),
             (contacts.clicked, EventKind.CLICKED, CLICKED_S),
             (contacts.dismissed, EventKind.DISMISSED, CLICKED_S),
             (contacts.refused, EventKind.NOT_INTERESTED, CLICKED_S),
-            (contacts.opted_out, EventKind.OPTED_OUT, LEFT_S),
         )
-        return [
-            self._of(moment, contacts, np.flatnonzero(flags), kind, delay)
-            for flags, kind, delay in kinds
-        ]
+        return [self._of(moment, contacts, which, kind, delay) for which, kind, delay in kinds]
 
     def _of(
         self, moment: Moment, contacts: Contacts, which: Rows | slice, kind: EventKind, delay: int
@@ -64,19 +66,41 @@ class Reports:
             self._offer.take(actions),
         )
 
+    def opted_out(self, moment: Moment, rows: Rows, channels: NDArray[np.uint16]) -> Events:
+        """Users left channels (bit c for channel c, [M])."""
+        return self._by_channel(
+            EventKind.OPTED_OUT, rows, moment.now.take(rows) + np.int32(LEFT_S), channels
+        )
+
+    def opted_in(self, rows: Rows, time: Times, channels: NDArray[np.uint16]) -> Events:
+        """Users came back to channels they had left (bit c for channel c, [M])."""
+        return self._by_channel(EventKind.OPTED_IN, rows, time, channels)
+
+    def _by_channel(
+        self, kind: EventKind, rows: Rows, time: Times, channels: NDArray[np.uint16]
+    ) -> Events:
+        parts = []
+        for channel in range(self._channels if len(rows) else 0):
+            some = np.flatnonzero(channels >> np.uint16(channel) & 1)
+            parts.append(Events.of(rows[some], kind, time[some], channel=channel))
+        return Events.concatenate(parts)
+
     def bought(self, moment: Moment, rows: Rows, paid_cents: NDArray[np.int32]) -> Events:
         """Purchases that no contact made."""
         times = moment.now.take(rows) + np.int32(UNPROMPTED_S)
         scene = moment.scene.take(rows)
         return Events.of(rows, EventKind.BOUGHT, times, scene, amount_cents=paid_cents)
 
-    def kept(self, hidden: Hidden, due: Rows) -> Events:
-        """Purchases that contacts made, now that their time has come; forgotten, in place."""
+    def kept(self, hidden: Hidden, due: Rows, latest: Times) -> Events:
+        """Purchases that contacts made, now or at the latest time; forgotten, in place.
+
+        ``due`` are users with such a purchase outstanding, ``latest`` is [M].
+        """
         actions = hidden.promised_action.take(due)
         events = Events.of(
             due,
             EventKind.BOUGHT,
-            hidden.promised_at.take(due),
+            np.minimum(hidden.promised_at.take(due), latest),
             -1,
             self._channel.take(actions),
             self._offer.take(actions),
@@ -86,22 +110,24 @@ class Reports:
         hidden.promised_at[due] = NEVER
         return events
 
-    def looked(self, moment: Moment, viewed: Rows, carted: Rows) -> list[Events]:
-        """Users looked around in the app, and some put something into the basket."""
+    def refunded(self, hidden: Hidden, due: Rows, latest: Times) -> Events:
+        """What was bought is brought back, now or at the latest time; forgotten, in place."""
+        times = np.minimum(hidden.refund_at.take(due), latest)
+        cents = hidden.refund_cents.take(due)
+        hidden.refund_at[due], hidden.refund_cents[due] = NEVER, 0
+        return Events.of(due, EventKind.REFUNDED, times, amount_cents=cents)
+
+    def asked(self, rows: Rows, then: Times) -> Events:
+        """Users contacted the service shortly before their next scene (``then``, [M])."""
+        return Events.of(rows, EventKind.SERVICE_CONTACT, then - np.int32(ASKED_S))
+
+    def looked(self, moment: Moment, viewed: Rows, favoured: Rows, carted: Rows) -> list[Events]:
+        """Users looked around in the app; some kept a favourite or filled a basket."""
         return [
             Events.of(rows, kind, moment.now.take(rows) + np.int32(delay), moment.scene.take(rows))
             for rows, kind, delay in (
                 (viewed, EventKind.VIEWED, VIEWED_S),
+                (favoured, EventKind.FAVOURITED, FAVOURED_S),
                 (carted, EventKind.CARTED, CARTED_S),
             )
         ]
-
-    def returned(
-        self, withdrawn: NDArray[np.uint16], rows: Rows, time: NDArray[np.int32]
-    ) -> Events:
-        """Users opted in again to the channels they had left; the arrays are [M]."""
-        parts = []
-        for channel in range(int(self._channel.max()) + 1 if len(rows) else 0):
-            left = np.flatnonzero(withdrawn >> np.uint16(channel) & 1)
-            parts.append(Events.of(rows[left], EventKind.OPTED_IN, time[left], channel=channel))
-        return Events.concatenate(parts)

@@ -205,8 +205,8 @@ LATENT: Final = (
     "archetype",
     "ripe",
     "served",
-    "fatigue_interrupting",
-    "fatigue_waiting",
+    "category",
+    "fatigue",
     "reference_discount",
 )
 """The hidden state that a trace keeps, as it was before the action."""

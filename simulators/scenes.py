@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from envs.catalogue import Catalogue
 from envs.errors import InputError
-from simulators.presets import SCENES
+from simulators.presets import Preset, Rhythm
 
 HOURS: Final = 168
 ROUTINES: Final = 2
@@ -84,22 +84,23 @@ class ScenePath:
     turns: NDArray[np.int8]
     """Next scene by draw, given the state whose hour is that of arrival, [states * SCENE_STEPS]."""
     exposure: NDArray[np.float32]
-    """Share of an average week's needs that ripen in an hour of the state, float32 [states]."""
+    """Share of an average week's needs that ripen in an hour of a stay begun in the state, float32
+    [states]; the hour in which it began sets the pace of the whole stay."""
     opportunities_per_week: NDArray[np.float64]
     """float64 [ROUTINES]"""
     night: int
     """Scene in which everybody starts, at the first midnight."""
 
     @classmethod
-    def of(cls, catalogue: Catalogue) -> ScenePath:
+    def of(cls, catalogue: Catalogue, preset: Preset) -> ScenePath:
         """The process over a catalogue's scenes.
 
         Raises:
-            InputError: a scene that the world has no rhythm for.
+            InputError: a scene that the world has no rhythm for, or that the preset lacks.
         """
         names = tuple(scene.name for scene in catalogue.scenes)
         for name in names:
-            if name not in RHYTHM:
+            if name not in RHYTHM or name not in preset.scenes:
                 raise InputError(
                     f"scene {name!r} has no rhythm in the synthetic world: use scenes among "
                     f"{', '.join(RHYTHM)}, or a logged world"
@@ -107,7 +108,19 @@ class ScenePath:
         for name in HOMES:
             if name not in names:
                 raise InputError(f"the synthetic world needs a scene {name!r}: add it")
-        return _path(names)
+        path = _path(names)
+        intent = np.asarray([preset.scenes[name].intent for name in names])
+        ripening = np.outer(np.tile(around_the_clock(preset.needs_by_hour), 7), intent)
+        week = (path.occupied * ripening).sum(axis=(1, 2), keepdims=True)
+        exposure = (ripening / week).reshape(-1).astype(np.float32)
+        return cls(
+            len(names),
+            path.stays,
+            path.turns,
+            exposure,
+            path.opportunities_per_week,
+            names.index("night"),
+        )
 
     def state(
         self, routine: NDArray[np.int32], hour: NDArray[np.int32], scene: NDArray[np.int16]
@@ -124,22 +137,30 @@ class ScenePath:
         return self.turns.take(state * SCENE_STEPS + (draw * SCENE_STEPS).astype(np.int32))
 
 
+def around_the_clock(rhythm: Rhythm) -> NDArray[np.float64]:
+    """The factor of each hour of the day, linear between those given, float64 [24]."""
+    hours = sorted(rhythm)
+    factors = [rhythm[hour] for hour in hours]
+    return np.interp(np.arange(24), hours, factors, period=24)
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """What depends on the names of the scenes alone; see ``ScenePath``."""
+
+    stays: NDArray[np.int8]
+    turns: NDArray[np.int8]
+    occupied: NDArray[np.float64]
+    """Hours spent in each state in a usual week, float64 [ROUTINES, HOURS, S]."""
+    opportunities_per_week: NDArray[np.float64]
+
+
 @lru_cache(maxsize=8)
-def _path(names: tuple[str, ...]) -> ScenePath:
+def _path(names: tuple[str, ...]) -> _Path:
     """The tables for these scenes; they take a third of a second, so they are kept."""
     stays, turns = _stay_table(names), _turn_table(names)
     occupied, entered = _long_run(stays, turns, len(names))
-    intent = np.asarray([SCENES[name].intent for name in names])
-    week = (occupied.reshape(ROUTINES, HOURS, len(names)) * intent).sum(axis=(1, 2))
-    exposure = np.broadcast_to(intent, (HOURS, len(names))) / week[:, None, None]
-    return ScenePath(
-        len(names),
-        stays.reshape(-1),
-        turns.reshape(-1),
-        exposure.reshape(-1).astype(np.float32),
-        entered,
-        names.index("night"),
-    )
+    return _Path(stays.reshape(-1), turns.reshape(-1), occupied, entered)
 
 
 def _in_steps(chances: NDArray[np.float64], steps: int) -> NDArray[np.int8]:
@@ -198,7 +219,7 @@ def _weight(name: str, hour: int, flexible: bool) -> float:
 def _long_run(
     stays: NDArray[np.int8], turns: NDArray[np.int8], scenes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Hours spent in each state in a usual week, float64 [states], and entries [ROUTINES]."""
+    """Hours spent in each state in a usual week, [ROUTINES, HOURS, S], and entries [ROUTINES]."""
     lengths = np.arange(25)
     stay = (stays[..., None] == lengths).mean(axis=3)  # [R, H, S, hours]
     turn = (turns[..., None] == np.arange(scenes)).mean(axis=3)  # [R, H, S, S]
@@ -211,4 +232,4 @@ def _long_run(
             entered[:, then] += np.einsum("rs,rst->rt", leaving, turn[:, then % HOURS])
     week = entered[:, 3 * HOURS : 4 * HOURS]
     occupied = week * (stay * lengths).sum(axis=3)
-    return occupied.reshape(-1), week.sum(axis=(1, 2))
+    return occupied, week.sum(axis=(1, 2))

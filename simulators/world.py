@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.catalogue import Catalogue, load_catalogue
-from envs.clock import DAY, NEVER, parse_time, utc_offset_seconds
-from envs.decisions import EventKind, Events, Moment, Step
+from envs.catalogue import Catalogue
+from envs.clock import DAY, HOUR, NEVER, modulo, parse_time, utc_offset_seconds
+from envs.decisions import Events, Moment, Step
 from envs.rewards import RewardParts
 from envs.users import UserState, advance
 from simulators.baskets import Baskets
@@ -18,12 +18,15 @@ from simulators.behaviour import Behaviour
 from simulators.contacts import Contacts
 from simulators.draws import TRAITS, Luck, Purpose, user_keys
 from simulators.expectations import Expectations
-from simulators.hidden import Hidden, Nights
+from simulators.hidden import OPEN_AT_FIRST, Hidden, Nights
+from simulators.introduction import introduction
 from simulators.journey import Journey
-from simulators.population import Traits, consenting, described
+from simulators.population import Traits, described
 from simulators.presets import Preset, find_preset
-from simulators.reports import Reports
+from simulators.purse import Purse
+from simulators.reports import UNPROMPTED_S, Reports
 from simulators.scenes import ScenePath
+from simulators.signals import Sensors, Signals
 
 START: Final = "2025-01-06T00:00:00Z"
 """A Monday."""
@@ -31,12 +34,45 @@ START: Final = "2025-01-06T00:00:00Z"
 Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Chance = NDArray[np.float32]
+Cents = NDArray[np.int32]
 
 
 class SyntheticWorld:
     """Users who live through scenes, buy, tire of contacts and leave.
 
     Rows hold persons; a person is a function of (seed, user id, preset), whatever the row.
+
+    ## People
+    Each is of an archetype and spread around it (``population``): how often they need something
+    and of which category, how much they buy, how loyal they are, what they like, how readily they
+    see contacts, how fast these tire them and how slowly they forget, how easily they opt out or
+    leave for good. Nothing of it changes, and no policy sees it.
+
+    ## Scenes
+    A semi-Markov path with an hour-of-week rhythm (``scenes``, ``journey``). Contacts have no say
+    in it: two policies meet a user in the same scenes at the same times.
+
+    ## Needs
+    A clock apart from everything that is offered (``hidden``): a need ripens, has a category, and
+    is over at its own time. Then it is met here with the chance of the user's loyalty, unless it
+    was met before. So contacts move purchases here from elsewhere or from later, and make none.
+
+    ## Contacts
+    Delivered and seen, clicked, bought now or days later (``behaviour``, ``contacts``). Each adds
+    to a fatigue that dulls the eye, annoys, and fades at local midnights; each discount seen moves
+    the one the user is used to. An annoyed user opts out of the whole group of channels, those
+    that interrupt or those that wait, and seldom comes back.
+
+    ## Rewards
+    Whole cents, when a purchase is settled, even if it is made and reported later. The margin of
+    the basket, less the discount or the gift, less the price of the send, less the value lost with
+    each channel opted out of. A basket that will be returned earns and costs nothing; its return is
+    reported as REFUNDED, without a reward. Where the preset has a budget, ``budget_left`` is what
+    may still be spent on each user.
+
+    ## Luck
+    Every draw is a function of (seed, user, opportunity, purpose) (``draws``): the same users live
+    the same lives in any batch, and two policies meet the same luck.
     """
 
     def __init__(
@@ -53,69 +89,70 @@ class SyntheticWorld:
             num_users: rows, N.
             seed: of all luck.
             preset: name of one, or one.
-            catalogue: the default one when left out.
+            catalogue: the preset's own when left out.
             start: ISO 8601 with zone; everybody sleeps until the morning after.
 
         Raises:
-            InputError: preset, scene, channel or time that the world does not know.
+            InputError: preset, scene, channel, category or time that the world does not know.
         """
         self.preset = find_preset(preset) if isinstance(preset, str) else preset
-        self.catalogue = load_catalogue() if catalogue is None else catalogue
+        self.catalogue = self.preset.load_catalogue() if catalogue is None else catalogue
         self.seed = seed
         self.start, self.start_s = start, parse_time(start)
-        self._path = ScenePath.of(self.catalogue)
-        self._behaviour = Behaviour(self.catalogue, self.preset)
-        self._baskets = Baskets(self.catalogue, self.preset.basket_spread)
-        self._expectations = Expectations(self.catalogue, self._behaviour, self._baskets)
+        self.path = ScenePath.of(self.catalogue, self.preset)
+        self.behaviour = Behaviour(self.catalogue, self.preset)
+        self.baskets = Baskets(self.catalogue, self.preset)
+        self.expectations = Expectations(self.catalogue, self.behaviour, self.baskets)
+        self.send_cents = self.expectations.send_cents
+        """Price of each action's send, int32 [A]."""
         self._nights = Nights(self.preset)
-        self._reports = Reports(self.catalogue, self._baskets)
+        self._reports = Reports(self.catalogue, self.baskets)
+        self._sensors = Sensors(self.catalogue, self.preset, seed)
         self._make_room(num_users)
         everybody = np.arange(num_users)
         self.restart(everybody, everybody)
 
     def _make_room(self, n: int) -> None:
         self.users = UserState.empty(self.catalogue, n)
-        self.traits, self.hidden = Traits.empty(n), Hidden.empty(n)
+        self.traits, self.hidden = Traits.empty(self.preset, n), Hidden.empty(n)
         self.departed = np.zeros(n, np.bool_)
+        self._purse = Purse(n, self.preset.budget_cents_per_user_week, self.start_s)
         self._keys = np.zeros(n, np.uint64)
         self._opportunity = np.zeros(n, np.int64)
         self._scene = np.zeros(n, np.int16)
         self._now = np.full(n, self.start_s, np.int32)
         self._offset = np.zeros(n, np.int32)
-        self._introduction = Events.concatenate([])
 
-    def restart(self, rows: Rows, user_ids: NDArray[np.int64]) -> None:
-        """Put persons into rows, each asleep at the start and then at the first opportunity."""
+    def restart(
+        self, rows: Rows, user_ids: NDArray[np.int64], traits: Traits | None = None
+    ) -> None:
+        """Put persons into rows, each asleep at the start and then at the first opportunity.
+
+        With ``traits`` (one row a person) they have these instead of their own, and their own luck.
+        """
         self._keys[rows] = user_keys(self.seed, user_ids)
         luck = Luck(self._keys.take(rows), np.full(len(rows), TRAITS))
-        traits = Traits.drawn(self.preset, luck)
+        traits = Traits.drawn(self.preset, luck, self.catalogue) if traits is None else traits
         self.traits.put(rows, traits)
-        self.hidden.restart(rows, luck.uniform(Purpose.STAGE) < 0.5)
+        ripe = luck.uniform(Purpose.STAGE) < OPEN_AT_FIRST
+        self.hidden.restart(rows, ripe, _category(traits, luck))
         self.departed[rows] = False
+        self._purse.refill(rows)
         self._opportunity[rows] = 0
         start = np.full(len(rows), self.start_s, np.int32)
         offset = utc_offset_seconds(self.preset.time_zone, start)
-        asleep = Moment(np.full(len(rows), self._path.night, np.int16), start, offset)
-        journey = Journey.drawn(self._path, traits.routine, asleep, luck)
+        asleep = Moment(np.full(len(rows), self.path.night, np.int16), start, offset)
+        journey = Journey.drawn(self.path, traits.routine, asleep, luck)
         self._scene, self._now = self._scene.copy(), self._now.copy()  # moments were handed out
         self._scene[rows], self._now[rows] = journey.scene, journey.then
         self._offset = utc_offset_seconds(self.preset.time_zone, self._now)
+        self._luck = Luck(self._keys, self._opportunity)
         self.users.clear(rows)
-        self._introduction = self._introduced(rows, traits, luck)
+        told = described(self.catalogue, self.preset, traits, luck)
+        self._introduction = introduction(
+            self.catalogue, rows, self._keys.take(rows), traits, told, self.start_s
+        )
         advance(self.users, self._introduction)
-
-    def _introduced(self, rows: Rows, traits: Traits, luck: Luck) -> Events:
-        start, keys = np.int32(self.start_s), self._keys.take(rows) | np.uint64(1)
-        told = described(self.catalogue, traits, luck)
-        parts = []
-        if told is not None:
-            parts.append(Events.of(rows, EventKind.DESCRIBED, start, key=keys, attributes=told))
-        for channel, agreed in enumerate(consenting(self.catalogue, luck).T):
-            own = keys[agreed] ^ np.uint64(2 * channel + 2)
-            parts.append(
-                Events.of(rows[agreed], EventKind.OPTED_IN, start, channel=channel, key=own)
-            )
-        return Events.concatenate(parts)
 
     def introduction(self) -> Events:
         """What the application tells of the persons of the latest restart before they act.
@@ -132,30 +169,51 @@ class SyntheticWorld:
         """The opportunity each row stands at."""
         return Moment(self._scene, self._now, self._offset)
 
+    def budget_left(self) -> float | NDArray[np.float64]:
+        """What may still be spent on each user, cents, float64 [N]; infinite without a budget."""
+        return self._purse.left(self._now)
+
+    def signals(self) -> Signals:
+        """What an app has of each row at its opportunity."""
+        lasting = self.luck(TRAITS)
+        return self._sensors.read(self.moment(), self.traits, self.hidden, self.luck(), lasting)
+
     def latent(self) -> dict[str, NDArray[np.generic]]:
         """The hidden state by name, for traces and planners; arrays [N], copies."""
         hidden = {field.name: getattr(self.hidden, field.name) for field in fields(self.hidden)}
         columns = {"archetype": self.traits.archetype, **hidden}
         return {name: values.copy() for name, values in columns.items()}
 
+    def luck(self, opportunity: NDArray[np.int64] | int | None = None) -> Luck:
+        """The luck of every row at an opportunity (int64 [N] or one); at the present one if None.
+
+        Those below ``draws.TRAITS`` are never used here.
+        """
+        if opportunity is None:
+            return self._luck
+        at = np.broadcast_to(np.asarray(opportunity, np.int64), self._keys.shape)
+        return Luck(self._keys, at)
+
     def uniform(self, purpose: Purpose) -> NDArray[np.float64]:
         """The luck of every row at its present opportunity, float64 [N]."""
-        return Luck(self._keys, self._opportunity).uniform(purpose)
+        return self._luck.uniform(purpose)
 
     def action_gains(self) -> NDArray[np.float64]:
         """Mean net value of the present step beyond silence, for every action, float64 [N, A].
 
         It knows the hidden state and looks one step ahead only: a yardstick, not a policy.
         """
-        moment, luck = self.moment(), Luck(self._keys, self._opportunity)
-        journey = Journey.drawn(self._path, self.traits.routine, moment, luck)
-        ripening = self._behaviour.ripening(self.traits, journey.exposure)
-        silence = self._expectations.silence(self.traits, self.hidden, ripening)
+        moment = self.moment()
+        journey = Journey.drawn(self.path, self.traits.routine, moment, self._luck)
+        ripening = self.behaviour.ripening(self.traits, journey.exposure)
+        silence = self.expectations.silence(self.traits, self.hidden, ripening)
         n, contacts = len(silence), len(self.catalogue.actions) - 1
         rows, actions = np.repeat(np.arange(n), contacts), np.tile(np.arange(contacts) + 1, n)
-        scene = moment.scene.take(rows)
-        chances = self._behaviour.funnel(self.traits, self.hidden, rows, scene, actions)
-        gain = self._expectations.gain(self.traits, rows, actions, chances, silence.take(rows))
+        hour, scene = _hour(moment).take(rows), moment.scene.take(rows)
+        chances = self.behaviour.funnel(self.traits, self.hidden, rows, scene, hour, actions)
+        gain = self.expectations.gain(
+            self.traits, self.hidden, rows, actions, chances, silence.take(rows)
+        )
         return np.hstack([np.zeros((n, 1)), gain.reshape(n, contacts)])
 
     def step(self, actions: NDArray[np.int64], active: Flags | None = None) -> Step:
@@ -166,37 +224,40 @@ class SyntheticWorld:
             active: rows that move, bool [N]; all when left out. The departed never move.
         """
         active = ~self.departed if active is None else active & ~self.departed
-        moment, luck = self.moment(), Luck(self._keys, self._opportunity)
+        moment, luck = self.moment(), self._luck
         parts = RewardParts.zeros(len(active))
         # 1. Users see the contact or not, click it or not, and may settle a purchase.
         contacts = self._contacts(moment, actions, active, luck)
         # 2. It is settled which scene comes next, and when: contacts have no say in it.
-        journey = Journey.drawn(self._path, self.traits.routine, moment, luck)
+        journey = Journey.drawn(self.path, self.traits.routine, moment, luck)
         journey = journey.only(active, moment)
-        ripening = self._behaviour.ripening(self.traits, journey.exposure)
-        silence = self._expectations.silence(self.traits, self.hidden, ripening)
-        expected = self._expectations.action(self.traits, contacts, silence)
+        ripening = self.behaviour.ripening(self.traits, journey.exposure)
+        silence = self.expectations.silence(self.traits, self.hidden, ripening)
+        expected = self._expected(contacts, silence)
         # 3. A purchase settled by the contact meets the need, the open one or the next.
-        self._settle(moment, contacts, luck, parts)
-        # 4. Some look around in the app, the more so with a need open.
-        looks = self._look(moment, active, luck)
+        forward = self._settle(moment, contacts, luck, parts)
+        # 4. Some look around in the app, more with a need open, less after a contact opened it.
+        looks = self._look(moment, contacts, active, luck)
         # 5. Needs ripen, and are met: here, elsewhere, or they were met before.
         unprompted = self._live_on(moment, contacts, ripening, luck, parts)
-        # 6. The contact tires, and costs a channel now and then.
-        self._tire(contacts, parts)
-        # 7. Settled purchases are made when their time has come.
-        due = np.flatnonzero(active & self.hidden.promises_before(journey.then))
-        made = self._reports.kept(self.hidden, due)
-        # 8. Some leave for good; some come back to a channel they had left.
+        # 6. The contact tires, is got used to, and costs the channels of its group now and then.
+        opted_out = self._tire(moment, contacts, parts)
+        # 7. Some leave for good; some come back to the channels they had left.
         elapsed_days = (journey.then - moment.now) / DAY
-        self._leave(active, elapsed_days, luck)
-        returned = self._return(active, elapsed_days, journey, luck)
+        leaving = self._leave(active, elapsed_days, luck)
+        returned = self._return(active & ~leaving, elapsed_days, journey, luck)
+        # 8. Settled purchases are made when their time has come, and so are returns.
+        made = self._come_due(active, leaving, journey)
+        asked = self._ask([forward, unprompted, *made], journey, luck)
         # 9. Midnights pass, and everybody enters the next scene.
-        self._nights.pass_over(self.hidden, moment.local(), journey.then + moment.utc_offset_s)
-        self._arrive(journey, active)
+        later = journey.then + moment.utc_offset_s
+        self._nights.pass_over(self.hidden, self.traits, moment.local(), later)
+        self._arrive(journey, active, parts)
         # 10. The service learns of it: the contacts first, then what the application reports.
         answers = self._reports.answers(moment, contacts)
-        events = Events.concatenate([*answers, *looks, unprompted, made, returned])
+        events = Events.concatenate(
+            [*answers, opted_out, forward, *looks, unprompted, *made, asked, returned]
+        )
         advance(self.users, self._reports.contacted(moment, contacts))
         advance(self.users, events)
         return Step(parts, events, elapsed_days, self.departed.copy(), expected, silence)
@@ -206,46 +267,88 @@ class SyntheticWorld:
     ) -> Contacts:
         rows = np.flatnonzero((actions > 0) & active)
         chosen = actions.take(rows)
-        scene = moment.scene.take(rows)
-        chances = self._behaviour.funnel(self.traits, self.hidden, rows, scene, chosen)
+        hour, scene = _hour(moment.take(rows)), moment.scene.take(rows)
+        chances = self.behaviour.funnel(self.traits, self.hidden, rows, scene, hour, chosen)
         return Contacts.played(self.preset, rows, chosen, chances, luck.take(rows))
 
-    def _settle(self, moment: Moment, contacts: Contacts, luck: Luck, parts: RewardParts) -> None:
-        """Note purchases that contacts made: valued now, made now or later."""
-        sold = np.flatnonzero(contacts.sold)
-        rows, actions = contacts.rows.take(sold), contacts.actions.take(sold)
-        price = self._price(rows, luck)
-        off = self._baskets.taken_off(price, actions)
-        parts.margin_cents[rows] = self._baskets.margin(price)
-        parts.offer_cost_cents[rows] = off + self._baskets.gift_cents.take(actions)
-        times = moment.now.take(rows) + contacts.delay_s.take(sold)
-        self.hidden.promise(rows, actions, times, price - off)
+    def _expected(self, contacts: Contacts, silence: NDArray[np.float64]) -> NDArray[np.float64]:
+        rows, expected = contacts.rows, silence.copy()
+        expected[rows] += self.expectations.gain(
+            self.traits,
+            self.hidden,
+            rows,
+            contacts.actions,
+            contacts.chances,
+            silence.take(rows),
+        )
+        return expected
 
-    def _price(self, rows: Rows, luck: Luck) -> NDArray[np.int32]:
-        draw = luck.take(rows).uniform(Purpose.BASKET)
-        return self._baskets.price(self.traits.basket_cents.take(rows), draw)
+    def _settle(self, moment: Moment, contacts: Contacts, luck: Luck, parts: RewardParts) -> Events:
+        """Note purchases that contacts made: valued now, made now or later.
 
-    def _look(self, moment: Moment, active: Flags, luck: Luck) -> list[Events]:
-        chance = self._behaviour.browsing(self.hidden, moment.scene)
+        Returns:
+            Purchases still outstanding that are made now, because there is another one.
+        """
+        hidden, baskets = self.hidden, self.baskets
+        rows, actions = contacts.rows.take(contacts.sold), contacts.actions.take(contacts.sold)
+        waiting = rows[hidden.promised_at.take(rows) != NEVER]
+        forward = self._reports.kept(hidden, waiting, moment.now.take(waiting))
+        own = luck.take(rows)
+        price = self._price(rows, own)
+        off = baskets.taken_off(price, actions)
+        times = moment.now.take(rows) + contacts.delay_s
+        hidden.promise(rows, actions, times, price - off)
+        kept = self._kept(rows, own, times, price - off)
+        parts.margin_cents[rows] = baskets.margin(price) * kept
+        parts.offer_cost_cents[rows] = (off + baskets.gift_cents.take(actions)) * kept
+        return forward
+
+    def _price(self, rows: Rows, luck: Luck) -> Cents:
+        draw = luck.uniform(Purpose.BASKET)
+        return self.baskets.price(self.traits.basket_cents.take(rows), draw)
+
+    def _kept(self, rows: Rows, luck: Luck, times: Cents, paid_cents: Cents) -> Flags:
+        """Whose purchase is not brought back later, bool [M]; the others' return is noted."""
+        draw, preset = luck.uniform(Purpose.RETURNED), self.preset
+        back = np.flatnonzero(draw < preset.returned)
+        if len(back):
+            part = draw.take(back) / preset.returned
+            wait = (DAY * (1 + part * (preset.refund_days - 1))).astype(np.int32)
+            self.hidden.bring_back(rows.take(back), times.take(back) + wait, paid_cents.take(back))
+        return draw >= preset.returned
+
+    def _look(self, moment: Moment, contacts: Contacts, active: Flags, luck: Luck) -> list[Events]:
+        prompted = contacts.rows.take(contacts.seen)
+        self.hidden.prompted_at[prompted] = moment.now.take(prompted)
+        chance = self.behaviour.browsing(self.hidden, moment)
         rows = np.flatnonzero(active & (luck.uniform(Purpose.BROWSE) < chance))
-        carting = self._behaviour.carting(self.hidden, rows)
-        carted = rows[luck.take(rows).uniform(Purpose.CART) < carting]
-        return self._reports.looked(moment, rows, carted)
+        own = luck.take(rows)
+        favoured = own.uniform(Purpose.FAVOUR) < self.behaviour.favouring(self.hidden, rows)
+        carted = own.uniform(Purpose.CART) < self.behaviour.carting(self.hidden, rows)
+        return self._reports.looked(moment, rows, rows[favoured], rows[carted])
 
     def _live_on(
         self, moment: Moment, contacts: Contacts, ripening: Chance, luck: Luck, parts: RewardParts
     ) -> Events:
         """Move needs on; a need that is over and not met before is met here by the loyal."""
         hidden = self.hidden
-        moved = luck.uniform(Purpose.NEED) < ripening
-        over = np.flatnonzero(moved & hidden.ripe)
+        moved = np.flatnonzero(luck.uniform(Purpose.NEED) < ripening)
+        ripe = hidden.ripe.take(moved)
+        over, ripening_now = moved[ripe], moved[~ripe]
         unmet = over[~hidden.served.take(over)]
         chance = self._unprompted(contacts, unmet)
-        rows = unmet[luck.take(unmet).uniform(Purpose.BUY) < chance]
+        own = luck.take(unmet)
+        buying = own.uniform(Purpose.BUY) < chance
+        rows, own = unmet[buying], own.take(np.flatnonzero(buying))
         hidden.served[over] = False
-        hidden.ripe[moved] ^= True
-        price = self._price(rows, luck)
-        parts.margin_cents[rows] = self._baskets.margin(price)
+        hidden.ripe[moved] = ~ripe
+        hidden.category[ripening_now] = _category(
+            self.traits.take(ripening_now), luck.take(ripening_now)
+        )
+        price = self._price(rows, own)
+        times = moment.now.take(rows) + np.int32(UNPROMPTED_S)
+        kept = self._kept(rows, own, times, price)
+        parts.margin_cents[rows] = self.baskets.margin(price) * kept
         return self._reports.bought(moment, rows, price)
 
     def _unprompted(self, contacts: Contacts, rows: Rows) -> Chance:
@@ -255,29 +358,29 @@ class SyntheticWorld:
         that did not sell, the chance starts above the one that failed.
         """
         tried = np.zeros(len(self.departed), np.float32)
-        tried[contacts.rows] = np.where(contacts.clicked, contacts.chances.sell, np.float32(0))
+        tried[contacts.rows.take(contacts.clicked)] = contacts.chances.sell.take(contacts.clicked)
         tried = tried.take(rows)
-        loyal = self._behaviour.loyal(self.traits, self.hidden).take(rows)
+        loyal = self.behaviour.loyal(self.traits, self.hidden).take(rows)
         return tried + (1 - tried) * loyal
 
-    def _tire(self, contacts: Contacts, parts: RewardParts) -> None:
-        rows, actions = contacts.rows, contacts.actions
-        behaviour, expectations = self._behaviour, self._expectations
-        weight, interrupts = behaviour.weight.take(actions), behaviour.interrupts.take(actions)
-        depth = behaviour.discount.take(actions) * contacts.seen
-        self.hidden.tire(rows, weight, interrupts, depth)
-        parts.contact_cost_cents[rows] = expectations.send_cents.take(actions)
-        lost = np.flatnonzero(contacts.opted_out)
-        rows, actions = rows.take(lost), actions.take(lost)
-        parts.opt_out_cost_cents[rows] = expectations.opt_out_cents.take(actions)
-        channel = self.catalogue.action_channel.take(actions).astype(np.uint16)
-        self.hidden.withdrawn[rows] |= np.uint16(1) << channel
+    def _tire(self, moment: Moment, contacts: Contacts, parts: RewardParts) -> Events:
+        rows, actions, hidden = contacts.rows, contacts.actions, self.hidden
+        seen = np.zeros(len(rows), np.bool_)
+        seen[contacts.seen] = True
+        self.behaviour.tire(hidden, rows, actions, seen)
+        parts.contact_cost_cents[rows] = self.send_cents.take(actions)
+        rows, actions = rows.take(contacts.opted_out), actions.take(contacts.opted_out)
+        held = self.traits.consents.take(rows) & ~hidden.withdrawn.take(rows)
+        parts.opt_out_cost_cents[rows] = self.expectations.opt_out_cost(held, actions)
+        lost = held & self.behaviour.group_channels.take(actions)
+        hidden.withdrawn[rows] |= lost
+        return self._reports.opted_out(moment, rows, lost)
 
-    def _leave(self, active: Flags, elapsed_days: NDArray[np.float64], luck: Luck) -> None:
-        """Nobody leaves with a purchase settled and not yet made."""
-        chance = self._behaviour.leaving(self.hidden, elapsed_days)
-        free = self.hidden.promised_at == NEVER
-        self.departed |= active & free & (luck.uniform(Purpose.LEAVE) < chance)
+    def _leave(self, active: Flags, elapsed_days: NDArray[np.float64], luck: Luck) -> Flags:
+        chance = self.behaviour.leaving(self.traits, self.hidden, elapsed_days)
+        leaving: Flags = active & (luck.uniform(Purpose.LEAVE) < chance)
+        self.departed |= leaving
+        return leaving
 
     def _return(
         self, active: Flags, elapsed_days: NDArray[np.float64], journey: Journey, luck: Luck
@@ -288,9 +391,43 @@ class SyntheticWorld:
         rows = without[luck.take(without).uniform(Purpose.RETURN) < chance]
         withdrawn = self.hidden.withdrawn.take(rows)
         self.hidden.withdrawn[rows] = 0
-        return self._reports.returned(withdrawn, rows, journey.then.take(rows) - np.int32(1))
+        return self._reports.opted_in(rows, journey.then.take(rows) - np.int32(1), withdrawn)
 
-    def _arrive(self, journey: Journey, active: Flags) -> None:
+    def _come_due(self, active: Flags, leaving: Flags, journey: Journey) -> list[Events]:
+        """Purchases and returns before the next scene; who leaves for good does both before."""
+        hidden = self.hidden
+        due = [
+            np.flatnonzero(active & (at != NEVER) & ((at < journey.then) | leaving))
+            for at in (hidden.promised_at, hidden.refund_at)
+        ]
+        latest = [journey.then.take(rows) - np.int32(1) for rows in due]
+        return [
+            self._reports.kept(hidden, due[0], latest[0]),
+            self._reports.refunded(hidden, due[1], latest[1]),
+        ]
+
+    def _ask(self, made: list[Events], journey: Journey, luck: Luck) -> Events:
+        """Some contact the service after a purchase or a return."""
+        rows = np.unique(np.concatenate([events.row for events in made]))
+        draw = luck.take(rows).uniform(Purpose.SERVICE)
+        rows = rows[draw < self.preset.service_contacts]
+        return self._reports.asked(rows, journey.then.take(rows))
+
+    def _arrive(self, journey: Journey, active: Flags, parts: RewardParts) -> None:
+        self._purse.spend(parts.spend_cents())
         self._scene, self._now = journey.scene, journey.then
         self._opportunity = self._opportunity + active
+        self._luck = Luck(self._keys, self._opportunity)
         self._offset = utc_offset_seconds(self.preset.time_zone, self._now)
+
+
+def _hour(moment: Moment) -> NDArray[np.int32]:
+    """Local hour of the day, int32 [N]."""
+    return modulo(moment.local() // np.int32(HOUR), 24)
+
+
+def _category(traits: Traits, luck: Luck) -> NDArray[np.int8]:
+    """The category of a need that ripens, by what each user buys, int8 [M]."""
+    limits = np.cumsum(traits.category_shares[:, :-1], axis=1)
+    passed = luck.uniform(Purpose.CATEGORY)[:, None] >= limits
+    return passed.sum(axis=1).astype(np.int8)
