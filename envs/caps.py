@@ -33,10 +33,8 @@ class CapSlots:
     """Group within one scene of each (channel, offer), -1 where the cap does not count it, int64
     [C, O]."""
 
-    @property
-    def groups(self) -> int:
-        """Groups within one scene."""
-        return int(self.group.max()) + 1
+    groups: int
+    """Groups within one scene."""
 
     @property
     def width(self) -> int:
@@ -118,7 +116,7 @@ def cap_slots(catalogue: Catalogue) -> tuple[CapSlots, ...]:
         group = by_channel[:, None] * (by_offer.max() + 1) + by_offer
         group[(by_channel < 0)[:, None] | (by_offer < 0)] = -1
         scenes = len(catalogue.scenes) if "scene" in cap.per else 1
-        slots.append(CapSlots(cap, offset, scenes, group))
+        slots.append(CapSlots(cap, offset, scenes, group, int(group.max()) + 1))
         offset += slots[-1].width
     return tuple(slots)
 

@@ -225,10 +225,10 @@ near 0 when never |
 
     def _observe(self) -> Observation:
         moment, users = self.world.moment(), self.world.users
-        self._refused = self._rules.refusals(users, moment, self._budget_left_cents)
+        self._refused = self._rules.refused(users, moment, self._budget_left_cents)
         return {
             "observations": self._encoding.encode(users, moment, self.budget_price),
-            "action_mask": (self._refused == 0).view(np.int8),
+            "action_mask": (~self._refused).view(np.int8),
         }
 
     def _check(self, actions: NDArray[np.int64]) -> None:
@@ -240,8 +240,7 @@ near 0 when never |
 
     def _allowed(self, actions: NDArray[np.int64]) -> NDArray[np.bool_]:
         columns = self._refused.T.reshape(-1)  # [A * N]
-        allowed: NDArray[np.bool_] = columns.take(actions * self.num_envs + self._rows) == 0
-        return allowed
+        return ~columns.take(actions * self.num_envs + self._rows)
 
     def _persons(self) -> dict[str, Any]:
         return {"user": self._user.copy(), "opportunity": self._opportunity.copy()}

@@ -5,7 +5,8 @@ A refusal is a set of bits, one a rule, so that every reason is kept and the mas
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,22 @@ def rule_bit(name: str) -> np.uint32:
     return np.uint32(1 << FIXED.index(name))
 
 
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """How refusals are written: a bit for each rule, or 1 whatever the rule."""
+
+    rules: tuple[np.unsignedinteger[Any], ...]
+    """Of each rule, in the order of ``Rules.names``."""
+    channels: NDArray[np.unsignedinteger[Any]]
+    """Refusals by channel for each (scene, local hour), [C, S * 24]."""
+    offers: NDArray[np.unsignedinteger[Any]]
+    """Refusals by offer for each scene, or for all scenes in one column, [O, S or 1]."""
+
+    def of(self, name: str) -> np.unsignedinteger[Any]:
+        """The mark of a fixed rule."""
+        return self.rules[FIXED.index(name)]
+
+
 class Rules:
     """The rules of one catalogue."""
 
@@ -43,9 +60,11 @@ class Rules:
         self.catalogue = catalogue
         self.names: tuple[str, ...] = FIXED + tuple(f"cap:{cap.name}" for cap in catalogue.caps)
         self._caps = Layout.of(catalogue).caps
-        self._channel_table = _channel_table(catalogue)
-        self._offer_table = _offer_table(catalogue)
-        self._same_offers = bool((self._offer_table == self._offer_table[:, :1]).all())
+        channels, offers = _channel_table(catalogue), _offer_table(catalogue)
+        bits = tuple(np.uint32(1 << k) for k in range(len(self.names)))
+        ones = (np.uint8(1),) * len(self.names)
+        self._bits = Marks(bits, channels, offers)
+        self._ones = Marks(ones, (channels != 0).view(np.uint8), (offers != 0).view(np.uint8))
         self._reserve_cents = reserve_cents(catalogue)
         self._pairs = _pairs(catalogue)
         self._reach = [_reach(slots.group, catalogue) for slots in self._caps]
@@ -67,31 +86,68 @@ class Rules:
         Returns:
             uint32 [N, A]; bit k is set when rule ``names[k]`` refuses. Silence is never refused.
         """
-        by_channel = self._by_channel(users, moment)
-        by_offer = self._by_offer(users, moment)
-        single = []  # caps that look at both offer and channel
-        for k, slots in enumerate(self._caps):
-            reached = slots.reached(users.cap_times, moment)
-            if reached.any():
-                kind, groups = self._reach[k]
-                bits = reached * np.uint32(1 << (len(FIXED) + k))
-                if kind == "action":
-                    single.append((groups, bits))
-                refused = by_channel if kind == "channel" else by_offer
-                for number, group in groups if kind != "action" else ():
-                    refused[number] |= bits[group]
-        columns = np.empty((len(self._reserve_cents), len(users)), np.uint32)  # [A, N]
+        return self._columns(users, moment, budget_left_cents, self._bits).T
+
+    def refused(
+        self,
+        users: UserState,
+        moment: Moment,
+        budget_left_cents: float | NDArray[np.float64] = np.inf,
+    ) -> NDArray[np.bool_]:
+        """Whether any rule refuses, bool [N, A]: ``refusals != 0``, in half the time."""
+        return self._columns(users, moment, budget_left_cents, self._ones).view(np.bool_).T
+
+    def _columns(
+        self,
+        users: UserState,
+        moment: Moment,
+        budget_left_cents: float | NDArray[np.float64],
+        marks: Marks,
+    ) -> NDArray[Any]:
+        """Refusals in marks, [A, N]."""
+        by_channel = self._by_channel(users, moment, marks)
+        by_offer = self._by_offer(users, moment, marks)
+        single = self._capped(users, moment, by_channel, by_offer, marks)
+        columns = np.empty((len(self._reserve_cents), len(users)), by_channel.dtype)
         columns[0] = 0
         for offer, actions, channels in self._pairs:
             np.bitwise_or(by_offer[offer], by_channel[channels], out=columns[actions])
-        for groups, bits in single:
-            for action, group in groups:
-                columns[action] |= bits[group]
+        for action, refused in single:
+            columns[action] |= refused
         if not np.all(np.isinf(budget_left_cents)):
             over = self._reserve_cents[:, None] > budget_left_cents
             over[0] = False
-            columns |= over * rule_bit("budget")
-        return columns.T
+            columns |= over * marks.of("budget")
+        return columns
+
+    def _capped(
+        self,
+        users: UserState,
+        moment: Moment,
+        by_channel: NDArray[Any],
+        by_offer: NDArray[Any],
+        marks: Marks,
+    ) -> list[tuple[int, NDArray[Any]]]:
+        """Refusals of caps, put to the channels and offers, in place; those of actions, each [N].
+
+        Few caps look at offer and channel both; so the others are not written action by action.
+        """
+        single: list[tuple[int, NDArray[Any]]] = []
+        for slots, reach, mark in zip(
+            self._caps, self._reach, marks.rules[len(FIXED) :], strict=True
+        ):
+            reached = slots.reached(users.cap_times, moment)
+            if not reached.any():
+                continue
+            kind, groups = reach
+            refused = reached * mark  # [groups, N]
+            if kind == "action":
+                single += [(action, refused[group]) for action, group in groups]
+                continue
+            columns = by_channel if kind == "channel" else by_offer
+            for number, group in groups:
+                columns[number] |= refused[group]
+        return single
 
     def explain(self, bits: int) -> tuple[str, ...]:
         """The names of the rules in one refusal."""
@@ -110,24 +166,24 @@ class Rules:
         out |= np.isin(catalogue.action_channel, no_channel)
         return np.where(out, rule_bit("excluded"), np.uint32(0))
 
-    def _by_channel(self, users: UserState, moment: Moment) -> Bits:
-        """Refusals by channel: absent, quiet hours, consent; uint32 [C, N]."""
+    def _by_channel(self, users: UserState, moment: Moment, marks: Marks) -> NDArray[Any]:
+        """Refusals by channel: absent, quiet hours, consent; [C, N]."""
         hour = modulo(moment.local() // np.int32(HOUR), 24)
-        refused = self._channel_table.take(moment.scene * np.int32(24) + hour, axis=1)
+        refused = marks.channels.take(moment.scene * np.int32(24) + hour, axis=1)
         silent = users.opted_in_at.T <= users.opted_out_at.T
-        refused |= silent * rule_bit("no_consent")
+        refused |= silent * marks.of("no_consent")
         return refused
 
-    def _by_offer(self, users: UserState, moment: Moment) -> Bits:
-        """Refusals by offer: absent, margin floor, cool-down; uint32 [O, N]."""
-        if self._same_offers:
-            refused = np.repeat(self._offer_table[:, :1], len(users), axis=1)
+    def _by_offer(self, users: UserState, moment: Moment, marks: Marks) -> NDArray[Any]:
+        """Refusals by offer: absent, margin floor, cool-down; [O, N]."""
+        if marks.offers.shape[1] == 1:
+            refused = np.repeat(marks.offers, len(users), axis=1)
         else:
-            refused = self._offer_table.take(moment.scene, axis=1)
+            refused = marks.offers.take(moment.scene, axis=1)
         since = moment.now - self._cool_down_s
         resting = since < users.not_interested_at.T
         if resting.any():
-            refused |= resting * rule_bit("not_interested")
+            refused |= resting * marks.of("not_interested")
         return refused
 
 
@@ -187,7 +243,7 @@ def _quiet(channel: Channel, hour: int) -> int:
 
 
 def _offer_table(catalogue: Catalogue) -> Bits:
-    """Refusals by offer for each scene, uint32 [O, S]."""
+    """Refusals by offer for each scene, uint32 [O, S]; one column where all are alike."""
     rows = [
         [
             _offer_absent(offer, scene.name) | _below_floor(catalogue, offer)
@@ -195,7 +251,8 @@ def _offer_table(catalogue: Catalogue) -> Bits:
         ]
         for offer in catalogue.offers
     ]
-    return np.asarray(rows, np.uint32)
+    table = np.asarray(rows, np.uint32)
+    return table[:, :1] if (table == table[:, :1]).all() else table
 
 
 def _offer_absent(offer: Offer, scene: str) -> int:

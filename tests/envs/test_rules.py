@@ -36,6 +36,7 @@ def contact(users: UserState, time: int, scene: str, action: str) -> None:
 
 def reasons(users: UserState, moment: Moment, action: str, **given: float) -> tuple[str, ...]:
     refused = RULES.refusals(users, moment, **given)
+    assert np.array_equal(RULES.refused(users, moment, **given), refused != 0)
     return RULES.explain(int(refused[0, CATALOGUE.action_index(action)]))
 
 
@@ -204,6 +205,8 @@ def test_caps_are_exactly_those_counted_from_the_whole_history(
         )
     now = np.asarray([NOON + 9 * DAY + ago], np.int32)
     moment = Moment(np.zeros(1, np.int16), now, np.zeros(1, np.int32))
-    caps = rules.refusals(users, moment)[0] >> len(FIXED)
+    refusals = rules.refusals(users, moment)
+    assert np.array_equal(rules.refused(users, moment), refusals != 0)
+    caps = refusals[0] >> len(FIXED)
     refused = {action.name for action in catalogue.actions if caps[action.index]}
     assert refused == _by_hand(catalogue, history, moment)
