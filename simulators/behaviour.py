@@ -87,10 +87,11 @@ class Behaviour:
     def _prepare_categories(self, catalogue: Catalogue) -> None:
         """How well each action's offer fits a need of each category, [A * K]."""
         of, preset = catalogue.action_offer, self.preset
-        about = np.asarray([offer.category for offer in catalogue.offers], object)
-        about = np.where(of < 0, None, about[of])
-        self._particular = about != None  # noqa: E711 (an array of names, None where general)
-        fits = ~self._particular[:, None] | (about[:, None] == np.asarray(preset.categories))
+        known = {name: number for number, name in enumerate(preset.categories)}
+        about = np.asarray([known.get(offer.category or "", -1) for offer in catalogue.offers])
+        about = np.where(of < 0, -1, about[of])
+        self._particular = about >= 0
+        fits = ~self._particular[:, None] | (about[:, None] == np.arange(len(known)))
         self._fit = np.where(fits, 1.0, preset.misfit).astype(np.float32)
 
     def _prepare_scenes(self, catalogue: Catalogue, seen: Floats) -> None:
@@ -187,7 +188,8 @@ class Behaviour:
                 actions.take(particular),
                 open_need.take(particular),
             )
-        return np.minimum(chance, SURE)
+        certain: Floats = np.minimum(chance, SURE)
+        return certain
 
     def _fitting(
         self,
@@ -201,7 +203,8 @@ class Behaviour:
         categories = self._fit.shape[1]
         needed = self._fit.take(actions * categories + hidden.category.take(rows))
         usual = traits.category_shares.take(rows, axis=0) * self._fit.take(actions, axis=0)
-        return np.where(open_need, needed, usual.sum(axis=1))
+        fitting: Floats = np.where(open_need, needed, usual.sum(axis=1))
+        return fitting
 
     def appeal(
         self, traits: Traits, hidden: Hidden, rows: Rows, actions: NDArray[np.int64]

@@ -74,6 +74,12 @@ class Contacts:
             seen[leaving],
         )
 
+    def was_seen(self) -> NDArray[np.bool_]:
+        """Which contacts were seen, bool [M]."""
+        seen = np.zeros(len(self.rows), np.bool_)
+        seen[self.seen] = True
+        return seen
+
 
 def delay_seconds(preset: Preset, draw: NDArray[np.float64]) -> NDArray[np.int32]:
     """From a contact to the purchase that it sold, int32 [M]; ``draw`` in (0, 1), float64 [M].

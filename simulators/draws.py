@@ -7,8 +7,9 @@ a user; a 64-bit word serves two purposes with 32 bits each.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,8 +136,8 @@ def uniforms(
 class Luck:
     """The draws of N users at one opportunity each."""
 
-    def __init__(self, keys: Words, opportunity: NDArray[np.int64]) -> None:
-        """Keys from ``user_keys``, uint64 [N], and the opportunities, int64 [N]."""
+    def __init__(self, keys: Words, opportunity: NDArray[np.signedinteger[Any]]) -> None:
+        """Keys from ``user_keys``, uint64 [N], and the opportunities, whole numbers [N]."""
         self._states = keys + opportunity.astype(np.uint64) * _times_golden(BLOCKS)
         self._words: dict[int, Words] = {}
 
@@ -146,11 +147,13 @@ class Luck:
         word = self._words.get(block)
         if word is None:
             word = self._words[block] = _mixed(self._states + _times_golden(block))
-        half = word & _LOW if second else word >> _HALF
-        numbers = half.astype(np.float64)
-        numbers += 0.5
-        numbers *= 2.0**-32
-        return numbers
+        return _uniform(word & _LOW if second else word >> _HALF)
+
+    def several(self, purposes: Sequence[Purpose]) -> NDArray[np.float64]:
+        """The draws of each purpose, in the open interval (0, 1), float64 [P, N]."""
+        numbers = np.asarray(purposes, np.uint64)[:, None]
+        words = _mixed(self._states + numbers // np.uint64(2) * _GOLDEN)
+        return _uniform(np.where(numbers % np.uint64(2), words & _LOW, words >> _HALF))
 
     def take(self, rows: NDArray[np.int64]) -> Luck:
         """The luck of some of the users."""
@@ -158,6 +161,13 @@ class Luck:
         taken._states = self._states.take(rows)
         taken._words = {block: word.take(rows) for block, word in self._words.items()}
         return taken
+
+
+def _uniform(half: Words) -> NDArray[np.float64]:
+    """From 32 random bits each."""
+    numbers = np.multiply(half, 2.0**-32)
+    numbers += 2.0**-33
+    return numbers
 
 
 def _times_golden(block: int) -> np.uint64:

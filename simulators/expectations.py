@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from envs.catalogue import Catalogue
 from simulators.baskets import Baskets
 from simulators.behaviour import Behaviour, Chances
+from simulators.contacts import Contacts
 from simulators.hidden import Hidden
 from simulators.population import Traits
 from simulators.presets import GROUPS
@@ -50,6 +51,14 @@ class Expectations:
         unprompted = self._behaviour.loyal(traits, hidden) * ripening
         unprompted *= hidden.ripe & ~hidden.served
         return self._baskets.mean_margin(traits.basket_cents) * unprompted
+
+    def action(self, traits: Traits, hidden: Hidden, contacts: Contacts, silence: Cents) -> Cents:
+        """With the contacts made, float64 [N]."""
+        rows, expected = contacts.rows, silence.copy()
+        expected[rows] += self.gain(
+            traits, hidden, rows, contacts.actions, contacts.chances, silence.take(rows)
+        )
+        return expected
 
     def gain(
         self,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.clock import DAY, NEVER
+from simulators.draws import Luck, Purpose
 from simulators.population import Traits
 from simulators.presets import Preset
 
@@ -119,6 +120,30 @@ def stage(hidden: Hidden) -> NDArray[np.int8]:
     served = np.where(hidden.ripe, np.int8(RIPE_SERVED), np.int8(IDLE_SERVED))
     unserved = np.where(hidden.ripe, hidden.category + np.int8(OPEN), np.int8(IDLE))
     return np.where(hidden.served, served, unserved)
+
+
+def category_of(traits: Traits, luck: Luck) -> NDArray[np.int8]:
+    """The category of a need that ripens, by what each user buys, int8 [M]."""
+    limits = np.cumsum(traits.category_shares[:, :-1], axis=1)
+    passed = luck.uniform(Purpose.CATEGORY)[:, None] >= limits
+    category: NDArray[np.int8] = passed.sum(axis=1, dtype=np.int8)
+    return category
+
+
+def live_on(hidden: Hidden, traits: Traits, ripening: Floats, luck: Luck) -> Rows:
+    """Needs ripen, or are over, in place; ``ripening`` is the chance that they do, [N].
+
+    Returns:
+        Whose need is over and was not met before, int64 [M].
+    """
+    moved = np.flatnonzero(luck.uniform(Purpose.NEED) < ripening)
+    ripe = hidden.ripe.take(moved)
+    over, new = moved[ripe], moved[~ripe]
+    unmet = over[~hidden.served.take(over)]
+    hidden.served[over] = False
+    hidden.ripe[moved] = ~ripe
+    hidden.category[new] = category_of(traits.take(new), luck.take(new))
+    return unmet
 
 
 class Nights:

@@ -29,9 +29,9 @@ class Journey:
 
     @classmethod
     def drawn(
-        cls, path: ScenePath, routine: NDArray[np.int32], moment: Moment, luck: Luck
+        cls, path: ScenePath, routine: NDArray[np.int8], moment: Moment, luck: Luck
     ) -> Journey:
-        """The journeys of users with these routines, int32 [N], from where they stand."""
+        """The journeys of users with these routines, int8 [N], from where they stand."""
         local = moment.local()
         hour = hour_of_week(local)
         state = path.state(routine, hour, moment.scene)

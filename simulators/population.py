@@ -6,7 +6,7 @@ A user's traits are a function of (seed, user id, preset) alone: the same person
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ class Traits:
     """What drives N users. See ``presets.Archetype`` for the meaning; arrays [N]."""
 
     archetype: NDArray[np.int8]
-    routine: NDArray[np.int32]
+    routine: NDArray[np.int8]
     """0: fixed working hours, 1: none."""
     needs_per_week: Floats
     basket_cents: Floats
@@ -48,7 +48,11 @@ class Traits:
     @classmethod
     def empty(cls, preset: Preset, n: int) -> Traits:
         """Room for ``n`` users."""
-        kinds = {"archetype": np.int8, "routine": np.int32, "consents": np.uint16}
+        kinds: dict[str, Any] = {
+            "archetype": np.int8,
+            "routine": np.int8,
+            "consents": np.uint16,
+        }
         widths = {"category_shares": (len(preset.categories),)}
         return cls(
             *(
@@ -82,7 +86,7 @@ class Traits:
         weights = np.asarray([kind.weight for kind in preset.archetypes])
         flexible = float(weights @ [centre.routine[0] for centre in centres]) > weights.sum() / 2
         usual = centres[int(weights.argmax())]
-        columns = []
+        columns: list[Any] = []
         for field in fields(cls):
             rows = np.concatenate([getattr(centre, field.name) for centre in centres])
             mean = np.average(rows, axis=0, weights=weights)[None]
@@ -105,46 +109,75 @@ class Traits:
             getattr(self, field.name)[rows] = getattr(traits, field.name)
 
 
+SPREADING: Final = (
+    Purpose.NEEDS,
+    Purpose.BASKET_SIZE,
+    Purpose.LOYALTY,
+    Purpose.DEALS,
+    Purpose.REACH,
+    Purpose.TIRING,
+    Purpose.FORGIVING,
+    Purpose.TEMPER,
+    Purpose.DEPARTING,
+)
+"""What individuals differ in from others of their kind, and then in their tastes."""
+CENTRES: Final = (
+    "needs_per_week",
+    "basket_cents",
+    "loyalty",
+    "deal_liking",
+    "gift_liking",
+    "reach_interrupting",
+    "reach_waiting",
+    "tiring",
+    "forgiving",
+    "temper",
+    "departing",
+    "flexible",
+)
+
+
 def _people(
     preset: Preset, kind: NDArray[np.int64], consents: NDArray[np.uint16], luck: Luck | None
 ) -> Traits:
     """People of these kinds, each spread around the kind by luck, or not at all without any."""
-
-    def of(name: str) -> NDArray[np.float64]:
-        return np.asarray([getattr(k, name) for k in preset.archetypes], np.float64)[kind]
-
-    def spread(purpose: Purpose, width: float = preset.spread) -> NDArray[np.float64]:
-        if luck is None:
-            return np.ones(len(kind))
-        factor: NDArray[np.float64] = np.exp(width * ndtri(luck.uniform(purpose)))
-        return factor
-
-    loyal, remembered = of("loyalty"), 1.0 - of("forgiving")
-    odds = loyal / np.maximum(1.0 - loyal, 1e-9) * spread(Purpose.LOYALTY)
-    deals, reach = spread(Purpose.DEALS), spread(Purpose.REACH)
-    forgotten = np.minimum(remembered * spread(Purpose.FORGIVING), 1.0)
-    tastes = [spread(purpose, preset.taste_spread) for purpose in TASTES[: len(preset.categories)]]
-    shares = of("tastes") * np.stack(tastes, axis=1)
-    columns = (
-        preset.needs_factor * of("needs_per_week") * spread(Purpose.NEEDS, preset.needs_spread),
-        preset.basket_factor * of("basket_cents") * spread(Purpose.BASKET_SIZE),
+    centres = np.asarray([[getattr(k, name) for k in preset.archetypes] for name in CENTRES])
+    of = dict(zip(CENTRES, centres.take(kind, axis=1), strict=True))
+    spread = _spread(preset, len(kind), luck)
+    loyal = of["loyalty"]
+    odds = loyal / np.maximum(1.0 - loyal, 1e-9) * spread[2]
+    shares = np.asarray([k.tastes for k in preset.archetypes]).take(kind, axis=0)
+    shares = shares * spread[len(SPREADING) :].T
+    floats = (
+        preset.needs_factor * of["needs_per_week"] * spread[0],
+        preset.basket_factor * of["basket_cents"] * spread[1],
         np.where(loyal >= 1.0, 1.0, odds / (1.0 + odds)),
-        preset.deal_factor * of("deal_liking") * deals,
-        of("gift_liking") * deals,
-        of("reach_interrupting") * reach,
-        of("reach_waiting") * reach,
-        preset.tiring_factor * of("tiring") * spread(Purpose.TIRING),
-        1.0 - forgotten,
-        of("temper") * spread(Purpose.TEMPER),
-        of("departing") * spread(Purpose.DEPARTING),
+        preset.deal_factor * of["deal_liking"] * spread[3],
+        of["gift_liking"] * spread[3],
+        of["reach_interrupting"] * spread[4],
+        of["reach_waiting"] * spread[4],
+        preset.tiring_factor * of["tiring"] * spread[5],
+        1.0 - np.minimum((1.0 - of["forgiving"]) * spread[6], 1.0),
+        of["temper"] * spread[7],
+        of["departing"] * spread[8],
         shares / shares.sum(axis=1, keepdims=True),
     )
-    return Traits(
-        kind.astype(np.int8),
-        of("flexible").astype(np.int32),
-        *(column.astype(np.float32) for column in columns),
-        consents,
+    routine = of["flexible"].astype(np.int8)
+    numbers: list[Any] = [column.astype(np.float32) for column in floats]
+    return Traits(kind.astype(np.int8), routine, *numbers, consents)
+
+
+def _spread(preset: Preset, n: int, luck: Luck | None) -> NDArray[np.float64]:
+    """Factors on the centre of the kind, [SPREADING and categories, N]."""
+    tastes = TASTES[: len(preset.categories)]
+    if luck is None:
+        return np.ones((len(SPREADING) + len(tastes), n))
+    width = np.full(len(SPREADING) + len(tastes), preset.spread)
+    width[0], width[len(SPREADING) :] = preset.needs_spread, preset.taste_spread
+    factors: NDArray[np.float64] = np.exp(
+        width[:, None] * ndtri(luck.several((*SPREADING, *tastes)))
     )
+    return factors
 
 
 def _consents(
@@ -203,8 +236,7 @@ def _favourite(traits: Traits, luck: Luck) -> NDArray[np.int64]:
     """The category that a user is told to favour: mostly the right one, else any other."""
     right, kinds = traits.category_shares.argmax(axis=1), traits.category_shares.shape[1]
     draw = luck.uniform(Purpose.FAVOURITE)
-    if kinds == 1:
-        return right
-    wrong = (draw - FAVOURITE_RIGHT) / (1 - FAVOURITE_RIGHT) * (kinds - 1)
-    away = np.where(draw < FAVOURITE_RIGHT, 0, 1 + np.floor(np.maximum(wrong, 0)).astype(np.int64))
-    return (right + away) % kinds
+    wrong = np.maximum((draw - FAVOURITE_RIGHT) / (1 - FAVOURITE_RIGHT), 0.0)  # 0 to 1
+    away = np.where(draw < FAVOURITE_RIGHT, 0, 1 + (wrong * (kinds - 1)).astype(np.int64))
+    favourite: NDArray[np.int64] = (right + away * (kinds > 1)) % kinds
+    return favourite

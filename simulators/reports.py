@@ -30,37 +30,43 @@ unprompted; assumed."""
 ASKED_S: Final = 60
 """Seconds before the next scene at which people ask the service about what they bought; assumed."""
 
+_ANSWERS: Final = np.asarray(
+    [
+        EventKind.CONTACTED,
+        EventKind.OPENED,
+        EventKind.CLICKED,
+        EventKind.DISMISSED,
+        EventKind.NOT_INTERESTED,
+    ],
+    np.uint8,
+)
+_ANSWERED_S: Final = np.asarray([0, SEEN_S, CLICKED_S, CLICKED_S, CLICKED_S], np.int32)
+_LOOKS: Final = np.asarray([EventKind.VIEWED, EventKind.FAVOURITED, EventKind.CARTED], np.uint8)
+_LOOKED_S: Final = np.asarray([VIEWED_S, FAVOURED_S, CARTED_S], np.int32)
+
 
 class Reports:
-    """Makes the events of one step; every part holds a user at most once, rows ascending."""
+    """Makes the events of one step; of each kind a user has at most one, rows ascending."""
 
     def __init__(self, catalogue: Catalogue, baskets: Baskets) -> None:
         self._offer, self._channel = catalogue.action_offer, catalogue.action_channel
         self._channels = len(catalogue.channels)
         self._baskets = baskets
 
-    def contacted(self, moment: Moment, contacts: Contacts) -> Events:
-        """What the decisions themselves imply."""
-        return self._of(moment, contacts, slice(None), EventKind.CONTACTED, 0)
+    def answers(self, moment: Moment, contacts: Contacts) -> Events:
+        """The contacts, which the decisions themselves imply, then what came of them.
 
-    def answers(self, moment: Moment, contacts: Contacts) -> list[Events]:
-        """Opened, clicked, dismissed, refused for good."""
-        kinds = (
-            (contacts.seen, EventKind.OPENED, SEEN_S),
-            (contacts.clicked, EventKind.CLICKED, CLICKED_S),
-            (contacts.dismissed, EventKind.DISMISSED, CLICKED_S),
-            (contacts.refused, EventKind.NOT_INTERESTED, CLICKED_S),
-        )
-        return [self._of(moment, contacts, which, kind, delay) for which, kind, delay in kinds]
-
-    def _of(
-        self, moment: Moment, contacts: Contacts, which: Rows | slice, kind: EventKind, delay: int
-    ) -> Events:
-        rows, actions = contacts.rows[which], contacts.actions[which]
+        Opened, clicked, dismissed, refused for good.
+        """
+        everyone = np.arange(len(contacts.rows))
+        which = (everyone, contacts.seen, contacts.clicked, contacts.dismissed, contacts.refused)
+        sizes = [len(some) for some in which]
+        chosen = np.concatenate(which)
+        rows, actions = contacts.rows.take(chosen), contacts.actions.take(chosen)
         return Events.of(
             rows,
-            kind,
-            moment.now.take(rows) + np.int32(delay),
+            np.repeat(_ANSWERS, sizes),
+            moment.now.take(rows) + np.repeat(_ANSWERED_S, sizes),
             moment.scene.take(rows),
             self._channel.take(actions),
             self._offer.take(actions),
@@ -79,11 +85,9 @@ class Reports:
     def _by_channel(
         self, kind: EventKind, rows: Rows, time: Times, channels: NDArray[np.uint16]
     ) -> Events:
-        parts = []
-        for channel in range(self._channels if len(rows) else 0):
-            some = np.flatnonzero(channels >> np.uint16(channel) & 1)
-            parts.append(Events.of(rows[some], kind, time[some], channel=channel))
-        return Events.concatenate(parts)
+        bits = channels[:, None] >> np.arange(self._channels, dtype=np.uint16) & np.uint16(1)
+        which, channel = np.nonzero(bits)
+        return Events.of(rows[which], kind, time[which], channel=channel)
 
     def bought(self, moment: Moment, rows: Rows, paid_cents: NDArray[np.int32]) -> Events:
         """Purchases that no contact made."""
@@ -121,13 +125,9 @@ class Reports:
         """Users contacted the service shortly before their next scene (``then``, [M])."""
         return Events.of(rows, EventKind.SERVICE_CONTACT, then - np.int32(ASKED_S))
 
-    def looked(self, moment: Moment, viewed: Rows, favoured: Rows, carted: Rows) -> list[Events]:
+    def looked(self, moment: Moment, viewed: Rows, favoured: Rows, carted: Rows) -> Events:
         """Users looked around in the app; some kept a favourite or filled a basket."""
-        return [
-            Events.of(rows, kind, moment.now.take(rows) + np.int32(delay), moment.scene.take(rows))
-            for rows, kind, delay in (
-                (viewed, EventKind.VIEWED, VIEWED_S),
-                (favoured, EventKind.FAVOURITED, FAVOURED_S),
-                (carted, EventKind.CARTED, CARTED_S),
-            )
-        ]
+        rows = np.concatenate([viewed, favoured, carted])
+        sizes = [len(viewed), len(favoured), len(carted)]
+        times = moment.now.take(rows) + np.repeat(_LOOKED_S, sizes)
+        return Events.of(rows, np.repeat(_LOOKS, sizes), times, moment.scene.take(rows))

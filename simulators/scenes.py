@@ -123,10 +123,10 @@ class ScenePath:
         )
 
     def state(
-        self, routine: NDArray[np.int32], hour: NDArray[np.int32], scene: NDArray[np.int16]
+        self, routine: NDArray[np.int8], hour: NDArray[np.int32], scene: NDArray[np.int16]
     ) -> NDArray[np.int32]:
         """Number of the state, int32 [N]."""
-        return (routine * np.int32(HOURS) + hour) * np.int32(self.scenes) + scene
+        return (np.multiply(routine, HOURS, dtype=np.int32) + hour) * np.int32(self.scenes) + scene
 
     def stay(self, state: NDArray[np.int32], draw: NDArray[np.float64]) -> NDArray[np.int8]:
         """Whole hours until the next scene, 1 or more, int8 [N]."""

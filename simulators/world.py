@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.catalogue import Catalogue
-from envs.clock import DAY, HOUR, NEVER, modulo, parse_time, utc_offset_seconds
+from envs.clock import DAY, HOUR, modulo, parse_time, utc_offset_seconds
 from envs.decisions import Events, Moment, Step
 from envs.rewards import RewardParts
 from envs.users import UserState, advance
@@ -18,13 +18,15 @@ from simulators.behaviour import Behaviour
 from simulators.contacts import Contacts
 from simulators.draws import TRAITS, Luck, Purpose, user_keys
 from simulators.expectations import Expectations
-from simulators.hidden import OPEN_AT_FIRST, Hidden, Nights
+from simulators.hidden import OPEN_AT_FIRST, Hidden, Nights, category_of, live_on
 from simulators.introduction import introduction
 from simulators.journey import Journey
+from simulators.partings import Partings
 from simulators.population import Traits, described
 from simulators.presets import Preset, find_preset
+from simulators.purchases import Purchases
 from simulators.purse import Purse
-from simulators.reports import UNPROMPTED_S, Reports
+from simulators.reports import Reports
 from simulators.scenes import ScenePath
 from simulators.signals import Sensors, Signals
 
@@ -33,8 +35,6 @@ START: Final = "2025-01-06T00:00:00Z"
 
 Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-Chance = NDArray[np.float32]
-Cents = NDArray[np.int32]
 
 
 class SyntheticWorld:
@@ -106,7 +106,9 @@ class SyntheticWorld:
         self.send_cents = self.expectations.send_cents
         """Price of each action's send, int32 [A]."""
         self._nights = Nights(self.preset)
-        self._reports = Reports(self.catalogue, self.baskets)
+        reports = self._reports = Reports(self.catalogue, self.baskets)
+        self._purchases = Purchases(self.preset, self.baskets, reports)
+        self._partings = Partings(self.behaviour, self.expectations, reports)
         self._sensors = Sensors(self.catalogue, self.preset, seed)
         self._make_room(num_users)
         everybody = np.arange(num_users)
@@ -118,10 +120,9 @@ class SyntheticWorld:
         self.departed = np.zeros(n, np.bool_)
         self._purse = Purse(n, self.preset.budget_cents_per_user_week, self.start_s)
         self._keys = np.zeros(n, np.uint64)
-        self._opportunity = np.zeros(n, np.int64)
+        self._opportunity = np.zeros(n, np.int32)
         self._scene = np.zeros(n, np.int16)
         self._now = np.full(n, self.start_s, np.int32)
-        self._offset = np.zeros(n, np.int32)
 
     def restart(
         self, rows: Rows, user_ids: NDArray[np.int64], traits: Traits | None = None
@@ -131,11 +132,12 @@ class SyntheticWorld:
         With ``traits`` (one row a person) they have these instead of their own, and their own luck.
         """
         self._keys[rows] = user_keys(self.seed, user_ids)
-        luck = Luck(self._keys.take(rows), np.full(len(rows), TRAITS))
+        luck = self._lasting_luck(rows)
         traits = Traits.drawn(self.preset, luck, self.catalogue) if traits is None else traits
         self.traits.put(rows, traits)
         ripe = luck.uniform(Purpose.STAGE) < OPEN_AT_FIRST
-        self.hidden.restart(rows, ripe, _category(traits, luck))
+        self.hidden.restart(rows, ripe, category_of(traits, luck))
+        self.departed = self.departed.copy()  # it was handed out
         self.departed[rows] = False
         self._purse.refill(rows)
         self._opportunity[rows] = 0
@@ -148,18 +150,21 @@ class SyntheticWorld:
         self._offset = utc_offset_seconds(self.preset.time_zone, self._now)
         self._luck = Luck(self._keys, self._opportunity)
         self.users.clear(rows)
-        told = described(self.catalogue, self.preset, traits, luck)
-        self._introduction = introduction(
-            self.catalogue, rows, self._keys.take(rows), traits, told, self.start_s
-        )
-        advance(self.users, self._introduction)
+        self._newest = rows
+        advance(self.users, self.introduction())
+
+    def _lasting_luck(self, rows: Rows) -> Luck:
+        return Luck(self._keys.take(rows), np.full(len(rows), TRAITS))
 
     def introduction(self) -> Events:
         """What the application tells of the persons of the latest restart before they act.
 
         Attributes and consents; ``users`` has them already, a service has to be told.
         """
-        return self._introduction
+        rows = self._newest
+        traits, keys = self.traits.take(rows), self._keys.take(rows)
+        told = described(self.catalogue, self.preset, traits, self._lasting_luck(rows))
+        return introduction(self.catalogue, rows, keys, traits, told, self.start_s)
 
     def time_zones(self) -> list[str]:
         """IANA name of each row's time zone, [N]."""
@@ -224,43 +229,50 @@ class SyntheticWorld:
             active: rows that move, bool [N]; all when left out. The departed never move.
         """
         active = ~self.departed if active is None else active & ~self.departed
+        traits, hidden = self.traits, self.hidden
         moment, luck = self.moment(), self._luck
         parts = RewardParts.zeros(len(active))
         # 1. Users see the contact or not, click it or not, and may settle a purchase.
         contacts = self._contacts(moment, actions, active, luck)
         # 2. It is settled which scene comes next, and when: contacts have no say in it.
-        journey = Journey.drawn(self.path, self.traits.routine, moment, luck)
-        journey = journey.only(active, moment)
-        ripening = self.behaviour.ripening(self.traits, journey.exposure)
-        silence = self.expectations.silence(self.traits, self.hidden, ripening)
-        expected = self._expected(contacts, silence)
+        journey = Journey.drawn(self.path, traits.routine, moment, luck).only(active, moment)
+        elapsed_days = (journey.then - moment.now) / DAY
+        ripening = self.behaviour.ripening(traits, journey.exposure)
+        silence = self.expectations.silence(traits, hidden, ripening)
+        expected = self.expectations.action(traits, hidden, contacts, silence)
         # 3. A purchase settled by the contact meets the need, the open one or the next.
-        forward = self._settle(moment, contacts, luck, parts)
+        forward = self._purchases.settle(moment, traits, hidden, contacts, luck, parts)
         # 4. Some look around in the app, more with a need open, less after a contact opened it.
         looks = self._look(moment, contacts, active, luck)
         # 5. Needs ripen, and are met: here, elsewhere, or they were met before.
-        unprompted = self._live_on(moment, contacts, ripening, luck, parts)
+        unmet = live_on(hidden, traits, ripening, luck)
+        rows, own = self._buyers(contacts, unmet, luck)
+        unprompted = self._purchases.unprompted(moment, traits, hidden, rows, own, parts)
         # 6. The contact tires, is got used to, and costs the channels of its group now and then.
-        opted_out = self._tire(moment, contacts, parts)
+        self.behaviour.tire(hidden, contacts.rows, contacts.actions, contacts.was_seen())
+        parts.contact_cost_cents[contacts.rows] = self.send_cents.take(contacts.actions)
+        opted_out = self._partings.opt_out(moment, traits, hidden, contacts, parts)
         # 7. Some leave for good; some come back to the channels they had left.
-        elapsed_days = (journey.then - moment.now) / DAY
-        leaving = self._leave(active, elapsed_days, luck)
-        returned = self._return(active & ~leaving, elapsed_days, journey, luck)
+        leaving = self._partings.leave(traits, hidden, active, elapsed_days, luck)
+        self.departed = self.departed | leaving
+        staying = active & ~leaving
+        opted_in = self._partings.come_back(hidden, staying, elapsed_days, journey.then, luck)
         # 8. Settled purchases are made when their time has come, and so are returns.
-        made = self._come_due(active, leaving, journey)
-        asked = self._ask([forward, unprompted, *made], journey, luck)
+        made, refunded = self._purchases.come_due(hidden, active, leaving, journey.then)
+        asked = self._purchases.ask([forward, unprompted, made], journey.then, luck)
         # 9. Midnights pass, and everybody enters the next scene.
         later = journey.then + moment.utc_offset_s
-        self._nights.pass_over(self.hidden, self.traits, moment.local(), later)
-        self._arrive(journey, active, parts)
+        self._nights.pass_over(hidden, traits, moment.local(), later)
+        self._purse.spend(parts.spend_cents())
+        self._arrive(journey, active)
         # 10. The service learns of it: the contacts first, then what the application reports.
         answers = self._reports.answers(moment, contacts)
-        events = Events.concatenate(
-            [*answers, opted_out, forward, *looks, unprompted, *made, asked, returned]
+        told = Events.concatenate(
+            [answers, opted_out, forward, looks, unprompted, made, refunded, asked, opted_in]
         )
-        advance(self.users, self._reports.contacted(moment, contacts))
-        advance(self.users, events)
-        return Step(parts, events, elapsed_days, self.departed.copy(), expected, silence)
+        advance(self.users, told)
+        events = told.take(slice(len(contacts.rows), None))
+        return Step(parts, events, elapsed_days, self.departed, expected, silence)
 
     def _contacts(
         self, moment: Moment, actions: NDArray[np.int64], active: Flags, luck: Luck
@@ -271,152 +283,33 @@ class SyntheticWorld:
         chances = self.behaviour.funnel(self.traits, self.hidden, rows, scene, hour, chosen)
         return Contacts.played(self.preset, rows, chosen, chances, luck.take(rows))
 
-    def _expected(self, contacts: Contacts, silence: NDArray[np.float64]) -> NDArray[np.float64]:
-        rows, expected = contacts.rows, silence.copy()
-        expected[rows] += self.expectations.gain(
-            self.traits,
-            self.hidden,
-            rows,
-            contacts.actions,
-            contacts.chances,
-            silence.take(rows),
-        )
-        return expected
-
-    def _settle(self, moment: Moment, contacts: Contacts, luck: Luck, parts: RewardParts) -> Events:
-        """Note purchases that contacts made: valued now, made now or later.
-
-        Returns:
-            Purchases still outstanding that are made now, because there is another one.
-        """
-        hidden, baskets = self.hidden, self.baskets
-        rows, actions = contacts.rows.take(contacts.sold), contacts.actions.take(contacts.sold)
-        waiting = rows[hidden.promised_at.take(rows) != NEVER]
-        forward = self._reports.kept(hidden, waiting, moment.now.take(waiting))
-        own = luck.take(rows)
-        price = self._price(rows, own)
-        off = baskets.taken_off(price, actions)
-        times = moment.now.take(rows) + contacts.delay_s
-        hidden.promise(rows, actions, times, price - off)
-        kept = self._kept(rows, own, times, price - off)
-        parts.margin_cents[rows] = baskets.margin(price) * kept
-        parts.offer_cost_cents[rows] = (off + baskets.gift_cents.take(actions)) * kept
-        return forward
-
-    def _price(self, rows: Rows, luck: Luck) -> Cents:
-        draw = luck.uniform(Purpose.BASKET)
-        return self.baskets.price(self.traits.basket_cents.take(rows), draw)
-
-    def _kept(self, rows: Rows, luck: Luck, times: Cents, paid_cents: Cents) -> Flags:
-        """Whose purchase is not brought back later, bool [M]; the others' return is noted."""
-        draw, preset = luck.uniform(Purpose.RETURNED), self.preset
-        back = np.flatnonzero(draw < preset.returned)
-        if len(back):
-            part = draw.take(back) / preset.returned
-            wait = (DAY * (1 + part * (preset.refund_days - 1))).astype(np.int32)
-            self.hidden.bring_back(rows.take(back), times.take(back) + wait, paid_cents.take(back))
-        return draw >= preset.returned
-
-    def _look(self, moment: Moment, contacts: Contacts, active: Flags, luck: Luck) -> list[Events]:
+    def _look(self, moment: Moment, contacts: Contacts, active: Flags, luck: Luck) -> Events:
         prompted = contacts.rows.take(contacts.seen)
         self.hidden.prompted_at[prompted] = moment.now.take(prompted)
-        chance = self.behaviour.browsing(self.hidden, moment)
-        rows = np.flatnonzero(active & (luck.uniform(Purpose.BROWSE) < chance))
+        looking = luck.uniform(Purpose.BROWSE) < self.behaviour.browsing(self.hidden, moment)
+        rows = np.flatnonzero(looking & active)
         own = luck.take(rows)
         favoured = own.uniform(Purpose.FAVOUR) < self.behaviour.favouring(self.hidden, rows)
         carted = own.uniform(Purpose.CART) < self.behaviour.carting(self.hidden, rows)
         return self._reports.looked(moment, rows, rows[favoured], rows[carted])
 
-    def _live_on(
-        self, moment: Moment, contacts: Contacts, ripening: Chance, luck: Luck, parts: RewardParts
-    ) -> Events:
-        """Move needs on; a need that is over and not met before is met here by the loyal."""
-        hidden = self.hidden
-        moved = np.flatnonzero(luck.uniform(Purpose.NEED) < ripening)
-        ripe = hidden.ripe.take(moved)
-        over, ripening_now = moved[ripe], moved[~ripe]
-        unmet = over[~hidden.served.take(over)]
-        chance = self._unprompted(contacts, unmet)
-        own = luck.take(unmet)
-        buying = own.uniform(Purpose.BUY) < chance
-        rows, own = unmet[buying], own.take(np.flatnonzero(buying))
-        hidden.served[over] = False
-        hidden.ripe[moved] = ~ripe
-        hidden.category[ripening_now] = _category(
-            self.traits.take(ripening_now), luck.take(ripening_now)
-        )
-        price = self._price(rows, own)
-        times = moment.now.take(rows) + np.int32(UNPROMPTED_S)
-        kept = self._kept(rows, own, times, price)
-        parts.margin_cents[rows] = self.baskets.margin(price) * kept
-        return self._reports.bought(moment, rows, price)
+    def _buyers(self, contacts: Contacts, unmet: Rows, luck: Luck) -> tuple[Rows, Luck]:
+        """Who of those whose need is over unmet buys with no contact's help, and their luck.
 
-    def _unprompted(self, contacts: Contacts, rows: Rows) -> Chance:
-        """Chance to buy with no contact's help, on the same draw that the contact failed.
-
-        Whoever would have bought anyway is among the first to take an offer; so after a click
-        that did not sell, the chance starts above the one that failed.
+        Whoever would have bought anyway is among the first to take an offer, on the same draw; so
+        after a click that did not sell, the chance starts above the one that failed.
         """
         tried = np.zeros(len(self.departed), np.float32)
         tried[contacts.rows.take(contacts.clicked)] = contacts.chances.sell.take(contacts.clicked)
-        tried = tried.take(rows)
-        loyal = self.behaviour.loyal(self.traits, self.hidden).take(rows)
-        return tried + (1 - tried) * loyal
+        tried = tried.take(unmet)
+        loyal = self.behaviour.loyal(self.traits, self.hidden).take(unmet)
+        own = luck.take(unmet)
+        buying = np.flatnonzero(own.uniform(Purpose.BUY) < tried + (1 - tried) * loyal)
+        return unmet.take(buying), own.take(buying)
 
-    def _tire(self, moment: Moment, contacts: Contacts, parts: RewardParts) -> Events:
-        rows, actions, hidden = contacts.rows, contacts.actions, self.hidden
-        seen = np.zeros(len(rows), np.bool_)
-        seen[contacts.seen] = True
-        self.behaviour.tire(hidden, rows, actions, seen)
-        parts.contact_cost_cents[rows] = self.send_cents.take(actions)
-        rows, actions = rows.take(contacts.opted_out), actions.take(contacts.opted_out)
-        held = self.traits.consents.take(rows) & ~hidden.withdrawn.take(rows)
-        parts.opt_out_cost_cents[rows] = self.expectations.opt_out_cost(held, actions)
-        lost = held & self.behaviour.group_channels.take(actions)
-        hidden.withdrawn[rows] |= lost
-        return self._reports.opted_out(moment, rows, lost)
-
-    def _leave(self, active: Flags, elapsed_days: NDArray[np.float64], luck: Luck) -> Flags:
-        chance = self.behaviour.leaving(self.traits, self.hidden, elapsed_days)
-        leaving: Flags = active & (luck.uniform(Purpose.LEAVE) < chance)
-        self.departed |= leaving
-        return leaving
-
-    def _return(
-        self, active: Flags, elapsed_days: NDArray[np.float64], journey: Journey, luck: Luck
-    ) -> Events:
-        """Users who left channels opt in to all of them again, just before the next scene."""
-        without = np.flatnonzero(active & (self.hidden.withdrawn > 0))
-        chance = self.preset.return_per_week / 7 * elapsed_days.take(without)
-        rows = without[luck.take(without).uniform(Purpose.RETURN) < chance]
-        withdrawn = self.hidden.withdrawn.take(rows)
-        self.hidden.withdrawn[rows] = 0
-        return self._reports.opted_in(rows, journey.then.take(rows) - np.int32(1), withdrawn)
-
-    def _come_due(self, active: Flags, leaving: Flags, journey: Journey) -> list[Events]:
-        """Purchases and returns before the next scene; who leaves for good does both before."""
-        hidden = self.hidden
-        due = [
-            np.flatnonzero(active & (at != NEVER) & ((at < journey.then) | leaving))
-            for at in (hidden.promised_at, hidden.refund_at)
-        ]
-        latest = [journey.then.take(rows) - np.int32(1) for rows in due]
-        return [
-            self._reports.kept(hidden, due[0], latest[0]),
-            self._reports.refunded(hidden, due[1], latest[1]),
-        ]
-
-    def _ask(self, made: list[Events], journey: Journey, luck: Luck) -> Events:
-        """Some contact the service after a purchase or a return."""
-        rows = np.unique(np.concatenate([events.row for events in made]))
-        draw = luck.take(rows).uniform(Purpose.SERVICE)
-        rows = rows[draw < self.preset.service_contacts]
-        return self._reports.asked(rows, journey.then.take(rows))
-
-    def _arrive(self, journey: Journey, active: Flags, parts: RewardParts) -> None:
-        self._purse.spend(parts.spend_cents())
+    def _arrive(self, journey: Journey, active: Flags) -> None:
         self._scene, self._now = journey.scene, journey.then
-        self._opportunity = self._opportunity + active
+        self._opportunity += active
         self._luck = Luck(self._keys, self._opportunity)
         self._offset = utc_offset_seconds(self.preset.time_zone, self._now)
 
@@ -424,10 +317,3 @@ class SyntheticWorld:
 def _hour(moment: Moment) -> NDArray[np.int32]:
     """Local hour of the day, int32 [N]."""
     return modulo(moment.local() // np.int32(HOUR), 24)
-
-
-def _category(traits: Traits, luck: Luck) -> NDArray[np.int8]:
-    """The category of a need that ripens, by what each user buys, int8 [M]."""
-    limits = np.cumsum(traits.category_shares[:, :-1], axis=1)
-    passed = luck.uniform(Purpose.CATEGORY)[:, None] >= limits
-    return passed.sum(axis=1).astype(np.int8)
