@@ -13,7 +13,7 @@ Room map, each file one concept:
 * ``world``: one step of everybody's life as a numbered story.
 * ``make``: the registered environments; ``bench``: how fast they are.
 * ``rollout``, ``trace``, ``value``: playing a policy, keeping what happened, what it was worth;
-  ``content``: what happened as a hash.
+  ``rows``, ``content``: what happened as columns, and as a hash.
 * ``run``, ``replay``: the commands that make a trace and make it again; ``progress``: their bar;
   ``shards``, ``cluster``: the same on many machines.
 * ``logged``, ``log_columns``: logs of decisions, and the checked columns of their files.

@@ -15,6 +15,7 @@ from rich.table import Table
 from envs.catalogue import Catalogue, parse_catalogue
 from envs.decisions import Policy
 from envs.encoding import Encoding
+from simulators.make import world_factory
 from simulators.presets import find_preset
 from simulators.progress import Bar
 from simulators.rollout import BATCH, Progress, preset_hash, rollout
@@ -68,14 +69,18 @@ def world_of(trace: Trace) -> SyntheticWorld:
     if (catalogue.hash, encoding.hash) != (info.catalogue_hash, info.encoding_hash):
         raise TraceError(f"catalogue or encoding differ from the trace's: {remedy}")
     rows = min(BATCH, len(trace.users()))
-    return SyntheticWorld(rows, info.seed, preset, catalogue, info.start)
+    return world_factory(preset, catalogue, info.start, info.stress)(rows, info.seed)
 
 
 def again(trace: Trace, policy: Policy, spec: str, progress: Progress | None = None) -> Trace:
     """The trace's users and luck once more, under a policy."""
     info = trace.info
     world = world_of(trace)
-    return rollout(world, policy, trace.users(), info.days, info.budget_price, spec, progress)
+    return rollout(
+        *(world, policy, trace.users(), info.days, info.budget_price, spec, progress),
+        stress=info.stress,
+        signals=info.signals,
+    )
 
 
 def compare(trace: Trace, other: Trace) -> Counterfactual:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from envs.clock import DAY, EPOCH
-from envs.decisions import EventKind, Events, Policy, Step, draw_actions
+from envs.clock import DAY
+from envs.decisions import Moment, Policy, draw_actions
 from envs.encoding import Encoding
 from envs.errors import InputError
 from envs.lineage import commit
@@ -20,6 +19,7 @@ from envs.rules import Rules
 from simulators.content import content_hash
 from simulators.draws import Purpose
 from simulators.presets import Preset
+from simulators.rows import LATENT, Columns, Tick, columns_of, table_of
 from simulators.trace import FORMAT, Trace, TraceInfo
 from simulators.world import SyntheticWorld
 
@@ -28,16 +28,6 @@ BATCH: Final = 1024
 
 Progress = Callable[[float], None]
 """Told the share that is done, 0 to 1."""
-Columns = dict[str, NDArray[np.generic]]
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """What a rollout needs of one tick; arrays [N]."""
-
-    actions: NDArray[np.int64]
-    propensity: NDArray[np.float64]
-    mask: NDArray[np.bool_]
 
 
 def rollout(
@@ -48,6 +38,8 @@ def rollout(
     budget_price: float = 0.0,
     spec: str | None = None,
     progress: Progress | None = None,
+    stress: tuple[str, ...] = (),
+    signals: bool = False,
 ) -> Trace:
     """Let a policy decide for users, each from the start of the world for some days.
 
@@ -59,6 +51,8 @@ def rollout(
         budget_price: what the policy is told, 0 or more.
         spec: how to load the policy again; its name when left out.
         progress: told the share done.
+        stress: what the world is under, so that a replay can do it again.
+        signals: whether to keep what an app had of the users.
 
     Raises:
         InputError: days or users are wrong.
@@ -66,9 +60,9 @@ def rollout(
     user_ids = np.unique(np.asarray(user_ids, np.int64))
     if not days >= 1 or not len(user_ids):
         raise InputError(f"days {days} have to be 1 or more, users {len(user_ids)} as well")
-    player = Player(world, policy, days, budget_price)
+    player = Player(world, policy, days, budget_price, signals)
     table = player.play(user_ids, progress)
-    return Trace(table, player.info(content_hash(table), spec))
+    return Trace(table, player.info(content_hash(table), spec, stress))
 
 
 def stretch(progress: Progress | None, done: float, share: float) -> Progress | None:
@@ -82,11 +76,16 @@ class Player:
     """Plays users under a policy, as many side by side as the world has rows."""
 
     def __init__(
-        self, world: SyntheticWorld, policy: Policy, days: float, budget_price: float
+        self,
+        world: SyntheticWorld,
+        policy: Policy,
+        days: float,
+        budget_price: float = 0.0,
+        signals: bool = False,
     ) -> None:
-        """Arguments as for ``rollout``."""
+        """Arguments as for ``rollout``; with signals, what an app had of the users is kept too."""
         self._world, self._policy = world, policy
-        self._days, self._budget_price = days, budget_price
+        self._days, self._budget_price, self._signals = days, budget_price, signals
         self._rules, self._encoding = Rules(world.catalogue), Encoding(world.catalogue)
         self._until = world.start_s + int(days * DAY)
 
@@ -98,16 +97,21 @@ class Player:
             done, share = first / len(users), len(batch) / len(users)
             batches.append(self._batch(batch, stretch(progress, done, share)))
         whole = {name: np.concatenate([part[name] for part in batches]) for name in batches[0]}
-        return _table(self._world, whole)
+        return table_of(self._world, whole)
 
     def info(
-        self, content_hash: str, spec: str | None, made_by: str = "simulators.rollout"
+        self,
+        content_hash: str,
+        spec: str | None,
+        stress: tuple[str, ...] = (),
+        made_by: str = "simulators.rollout",
     ) -> TraceInfo:
         """How a trace with this content was made.
 
         Args:
             content_hash: of the trace.
             spec: how to load the policy again; its name when left out.
+            stress: what the world is under.
             made_by: the command that makes the same trace.
         """
         world, policy = self._world, self._policy
@@ -119,6 +123,8 @@ class Player:
             start=world.start,
             days=self._days,
             budget_price=self._budget_price,
+            stress=stress,
+            signals=self._signals,
             policy=policy.name if spec is None else spec,
             policy_name=policy.name,
             catalogue_hash=world.catalogue.hash,
@@ -128,26 +134,33 @@ class Player:
             lineage={"seed": world.seed, "commit": commit(), "command": made_by},
         )
 
-    def _batch(self, users: NDArray[np.int64], progress: Progress | None) -> Columns:
-        world, n = self._world, len(self._world.departed)
+    def ticks(self, users: NDArray[np.int64], progress: Progress | None = None) -> Iterator[Tick]:
+        """Play users, at most as many as the world has rows, in the first rows, tick by tick."""
+        world = self._world
         world.restart(np.arange(len(users)), users)
-        who = np.zeros(n, np.int64)
-        who[: len(users)] = users
-        opportunity = np.zeros(n, np.int64)
-        active = np.arange(n) < len(users)
-        ticks: list[Columns] = []
+        active = np.arange(len(world.departed)) < len(users)
         while active.any():
-            before = self._before(who, opportunity)
-            played = self._decide()
-            step = world.step(played.actions, active)
-            columns = before | self._after(played, step)
-            rows = np.flatnonzero(active)
-            ticks.append({name: values[rows] for name, values in columns.items()})
-            opportunity += active
+            moment, latent = world.moment(), world.latent()
+            hidden = {name: latent[name] for name in LATENT}
+            signals = world.signals() if self._signals else None
+            actions, propensity, mask = self._decide(moment)
+            step = world.step(actions, active)
+            yield Tick(active, moment, hidden, actions, propensity, mask, step, signals)
             active = active & ~step.departed & (world.moment().now < self._until)
             if progress is not None:
                 progress(self._share_done(active))
-        whole = {name: np.concatenate([tick[name] for tick in ticks]) for name in ticks[0]}
+
+    def _batch(self, users: NDArray[np.int64], progress: Progress | None) -> Columns:
+        n = len(self._world.departed)
+        who = np.zeros(n, np.int64)
+        who[: len(users)] = users
+        ticks: list[Columns] = []
+        for number, tick in enumerate(self.ticks(users, progress)):
+            opportunity = np.full(n, number, np.int32)  # nobody pauses
+            columns: Columns = {"user": who, "opportunity": opportunity, **columns_of(tick)}
+            rows = np.flatnonzero(tick.active)
+            ticks.append({name: values[rows] for name, values in columns.items()})
+        whole = {name: np.concatenate([part[name] for part in ticks]) for name in ticks[0]}
         order = np.argsort(whole["user"], kind="stable")
         return {name: values[order] for name, values in whole.items()}
 
@@ -157,92 +170,16 @@ class Player:
         passed = self._world.moment().now[active].min() - self._world.start_s
         return float(passed / (self._until - self._world.start_s))
 
-    def _decide(self) -> Played:
+    def _decide(
+        self, moment: Moment
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Actions, their propensities and the mask."""
         world = self._world
-        moment = world.moment()
         observations = self._encoding.encode(world.users, moment, self._budget_price)
-        mask = self._rules.refusals(world.users, moment) == 0
+        mask = self._rules.refusals(world.users, moment, world.budget_left()) == 0
         probabilities = self._policy.probabilities(observations, mask)
         actions = draw_actions(probabilities, world.uniform(Purpose.ACTION))
-        propensity = probabilities[np.arange(len(actions)), actions]
-        return Played(actions, propensity, mask)
-
-    def _before(self, who: NDArray[np.int64], opportunity: NDArray[np.int64]) -> Columns:
-        moment = self._world.moment()
-        latent = self._world.latent()
-        hidden = {name: latent[name] for name in LATENT}
-        return {
-            "user": who,
-            "opportunity": opportunity.astype(np.int32),
-            "time": moment.now,
-            "utc_offset_s": moment.utc_offset_s,
-            "scene": moment.scene,
-            **hidden,
-        }
-
-    def _after(self, played: Played, step: Step) -> Columns:
-        parts = step.parts
-        happened, paid = _outcome(step.events, len(played.actions))
-        return {
-            "action": played.actions.astype(np.int16),
-            "propensity": played.propensity,
-            "mask": np.packbits(played.mask, axis=1, bitorder="little"),
-            "outcome": happened,
-            "paid_cents": paid,
-            "margin_cents": parts.margin_cents,
-            "offer_cost_cents": parts.offer_cost_cents,
-            "contact_cost_cents": parts.contact_cost_cents,
-            "opt_out_cost_cents": parts.opt_out_cost_cents,
-            "net_cents": parts.net_cents(),
-            "expected_cents": step.expected_cents,
-            "silence_cents": step.silence_cents,
-            "elapsed_days": step.elapsed_days,
-            "departed": step.departed,
-        }
-
-
-LATENT: Final = (
-    "archetype",
-    "ripe",
-    "served",
-    "category",
-    "fatigue",
-    "reference_discount",
-)
-"""The hidden state that a trace keeps, as it was before the action."""
-
-
-def _outcome(events: Events, n: int) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
-    """What was reported, bit by EventKind, uint32 [N], and what was paid, int32 [N]."""
-    happened, paid = np.zeros(n, np.uint32), np.zeros(n, np.int32)
-    np.bitwise_or.at(happened, events.row, np.uint32(1) << events.kind.astype(np.uint32))
-    bought = np.flatnonzero(events.kind == EventKind.BOUGHT)
-    np.add.at(paid, events.row[bought], events.amount_cents[bought])
-    return happened, paid
-
-
-def _table(world: SyntheticWorld, columns: Columns) -> pa.Table:
-    """Names for numbers, where there are names; the mask as bytes, bit a of them for action a."""
-    names = {
-        "scene": [scene.name for scene in world.catalogue.scenes],
-        "action": [action.name for action in world.catalogue.actions],
-        "archetype": [kind.name for kind in world.preset.archetypes],
-    }
-    arrays = {}
-    for name, values in columns.items():
-        if name in names:
-            arrays[name] = pa.DictionaryArray.from_arrays(values.astype(np.int16), names[name])
-        elif name == "time":
-            seconds = values.astype(np.int64) + int(EPOCH.timestamp())
-            arrays[name] = pa.array(seconds * 1_000_000, pa.timestamp("us", tz="UTC"))
-        elif name == "mask":
-            width = values.shape[1]
-            buffer = pa.py_buffer(np.ascontiguousarray(values))
-            kind = pa.binary(width)
-            arrays[name] = pa.FixedSizeBinaryArray.from_buffers(kind, len(values), [None, buffer])
-        else:
-            arrays[name] = pa.array(values)
-    return pa.table(arrays)
+        return actions, probabilities[np.arange(len(actions)), actions], mask
 
 
 def preset_hash(preset: Preset) -> str:

@@ -17,7 +17,7 @@ from envs.catalogue import load_catalogue
 from envs.errors import InputError
 from envs.lineage import lineage
 from simulators.content import joined_hash
-from simulators.presets import find_preset
+from simulators.make import world_factory
 from simulators.progress import Bar
 from simulators.replay import LoadPolicy
 from simulators.rollout import BATCH, Progress
@@ -45,13 +45,17 @@ class RunConfig:
     seed: int = 0
     """Of all luck."""
     preset: str = "default"
-    """Of the world: default or small."""
+    """Of the world: default, small, sparse, grocery, budget or tabular."""
     catalogue: Path | None = None
-    """A catalogue file; the default one when left out."""
+    """A catalogue file; the preset's own when left out."""
     start: str = START
     """ISO 8601 time with zone."""
     budget_price: float = 0.0
     """What the policy is told about the price of spend."""
+    stress: tuple[str, ...] = ()
+    """What goes wrong, the first innermost, like drift:0.1 failed_channel:push:3:10."""
+    signals: bool = False
+    """Keep what an app had of the users too: place, motion, device, network, page, weather."""
     batch_size: int = BATCH
     """Users side by side; the trace is the same for any."""
     workers: int = 0
@@ -94,15 +98,15 @@ def _place(out: str | None) -> AbstractContextManager[TraceFile | TraceFolder | 
 
 
 def _job(config: RunConfig, load_policy: LoadPolicy) -> Job:
-    catalogue = load_catalogue(config.catalogue)
+    catalogue = None if config.catalogue is None else load_catalogue(config.catalogue)
+    worlds = world_factory(config.preset, catalogue, config.start, config.stress)
     return Job(
-        preset=find_preset(config.preset),
-        catalogue=catalogue,
+        worlds=worlds,
         seed=config.seed,
-        start=config.start,
-        policy=load_policy(config.policy, catalogue),
+        policy=load_policy(config.policy, worlds.catalogue),
         days=config.days,
         budget_price=config.budget_price,
+        signals=config.signals,
         batch_size=config.batch_size,
         kept=config.out is not None,
     )
@@ -121,7 +125,7 @@ def _played(
         net, expected = net.plus(part.net), expected.plus(part.expected)
         if kept is not None:
             kept.add(part.content)
-    info = player.info(joined_hash(hashes), config.policy, _command(config))
+    info = player.info(joined_hash(hashes), config.policy, config.stress, _command(config))
     if kept is not None:
         kept.finish(info)
     return Run(info, rows, net, expected)
@@ -134,10 +138,16 @@ def _command(config: RunConfig) -> str:
         for field in fields(config)
         if field.name not in NOT_OF_THE_TRACE
     }
-    options = [
-        f"--{name.replace('_', '-')} {value}" for name, value in given.items() if value is not None
-    ]
-    return " ".join(["python -m simulators run", *options])
+    options = [_option(name.replace("_", "-"), value) for name, value in given.items()]
+    return " ".join(["python -m simulators run", *filter(None, options)])
+
+
+def _option(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else ""
+    if isinstance(value, tuple):
+        return f"--{name} {' '.join(value)}" if value else ""
+    return "" if value is None else f"--{name} {value}"
 
 
 def _check(config: RunConfig) -> None:

@@ -13,28 +13,26 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.catalogue import Catalogue
 from envs.decisions import Policy
 from simulators.cluster import everywhere
 from simulators.content import PART_USERS, part_hash, parts_of
-from simulators.presets import Preset
+from simulators.make import SyntheticWorlds
 from simulators.rollout import Player, Progress, stretch
 from simulators.trace import packed
 from simulators.value import Tally, weekly
-from simulators.world import SyntheticWorld
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is played, for any users."""
 
-    preset: Preset
-    catalogue: Catalogue
+    worlds: SyntheticWorlds
     seed: int
-    start: str
     policy: Policy
     days: float
     budget_price: float
+    signals: bool
+    """Whether what an app had of the users is kept."""
     batch_size: int
     """Users side by side; the parts are the same for any."""
     kept: bool
@@ -42,9 +40,8 @@ class Job:
 
     def player(self, users: int) -> Player:
         """Plays so many users, or a batch of them at a time."""
-        rows = min(self.batch_size, users)
-        world = SyntheticWorld(rows, self.seed, self.preset, self.catalogue, self.start)
-        return Player(world, self.policy, self.days, self.budget_price)
+        world = self.worlds(min(self.batch_size, users), self.seed)
+        return Player(world, self.policy, self.days, self.budget_price, self.signals)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,10 @@ class TraceInfo:
     start: str
     days: float
     budget_price: float
+    stress: tuple[str, ...]
+    """What the world was under, the first innermost."""
+    signals: bool
+    """Whether it keeps what an app had of the users."""
     policy: str
     """Name of a baseline or path of a bundle, as given."""
     policy_name: str
@@ -206,6 +210,6 @@ def _info(path: Path, stored: bytes | None) -> TraceInfo:
     if found.get("format") != FORMAT:
         raise TraceError(f"{path}: trace format {found.get('format')}, this version reads {FORMAT}")
     try:
-        return TraceInfo(**found)
-    except TypeError as error:
+        return TraceInfo(**{**found, "stress": tuple(found["stress"])})
+    except (KeyError, TypeError) as error:
         raise TraceError(f"{path}: unreadable trace metadata: {error}") from None

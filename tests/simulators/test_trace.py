@@ -46,7 +46,7 @@ def test_a_trace_survives_its_file(trace: Trace, tmp_path: Path) -> None:
 
 def test_the_hash_tells_of_any_change(trace: Trace) -> None:
     table = trace.table
-    for name in ("net_cents", "fatigue_waiting", "departed"):
+    for name in ("net_cents", "fatigue", "departed"):
         values = table.column(name).to_numpy().copy()
         values[17] = not values[17] if values.dtype == np.bool_ else values[17] + 1
         place = table.column_names.index(name)
