@@ -122,9 +122,8 @@ class Grid:
 
     def _straight(self, fatigue: NDArray[np.floating]) -> Floats:
         """The coordinate in which values are nearly straight."""
-        fatigue = np.asarray(fatigue, np.float64)
         if self.rate == 0:
-            return fatigue
+            return np.asarray(fatigue, np.float64)
         straight: Floats = -np.expm1(-self.rate * fatigue)
         return straight
 

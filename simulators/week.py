@@ -1,4 +1,4 @@
-"""The week as a planner walks it: which (hour, scene) occur, how long they last, where they lead."""
+"""The week as a planner walks it: which hours and scenes occur together, and where they lead."""
 
 from __future__ import annotations
 
@@ -87,6 +87,22 @@ class Week:
     def longest(self) -> int:
         """Hours of the longest stay."""
         return max(stay.hours for stays in (*self.stays, self.start) for stay in stays)
+
+    def visits(self) -> NDArray[np.float64]:
+        """Opportunities at each pair in a usual week, float64 [pairs]."""
+        found = np.zeros(len(self))
+        leaving = [np.zeros(len(turns)) for turns in self.turns]
+        for stay in self.start:
+            leaving[(self.start_hour + stay.hours) % HOURS][stay.row] += stay.chance
+        for _ in range(4):  # weeks; they forget the start
+            for hour, turns in enumerate(self.turns):
+                pairs = slice(self.first[hour], self.first[hour + 1])
+                found[pairs] = leaving[hour] @ turns
+                leaving[hour] = np.zeros(len(turns))
+                for pair in range(pairs.start, pairs.stop):
+                    for stay in self.stays[pair]:
+                        leaving[(hour + stay.hours) % HOURS][stay.row] += found[pair] * stay.chance
+        return found
 
 
 def _occurring(

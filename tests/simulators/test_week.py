@@ -5,17 +5,19 @@ import pytest
 
 from envs.catalogue import load_catalogue
 from envs.clock import hour_of_week
+from simulators.presets import find_preset
 from simulators.scenes import ROUTINES, ScenePath
 from simulators.week import Week
 from simulators.world import SyntheticWorld
 
+PRESET = find_preset("default")
 CATALOGUE = load_catalogue()
 START_HOUR = 1  # Monday 00:00 UTC in Berlin
 
 
 @pytest.mark.parametrize("routine", range(ROUTINES))
 def test_chances_of_stays_and_turns_sum_to_one(routine: int) -> None:
-    week = Week.of(ScenePath.of(CATALOGUE), routine, START_HOUR)
+    week = Week.of(ScenePath.of(CATALOGUE, PRESET), routine, START_HOUR)
     for stays in (*week.stays, week.start):
         assert sum(stay.chance for stay in stays) == pytest.approx(1)
         assert all(stay.hours > 0 for stay in stays)
@@ -26,7 +28,9 @@ def test_chances_of_stays_and_turns_sum_to_one(routine: int) -> None:
 
 def test_every_opportunity_of_the_world_is_in_the_week() -> None:
     world = SyntheticWorld(300, seed=4, catalogue=CATALOGUE)
-    weeks = [Week.of(ScenePath.of(CATALOGUE), routine, START_HOUR) for routine in range(ROUTINES)]
+    weeks = [
+        Week.of(ScenePath.of(CATALOGUE, PRESET), routine, START_HOUR) for routine in range(ROUTINES)
+    ]
     for _ in range(150):
         moment = world.moment()
         for routine, week in enumerate(weeks):
@@ -42,7 +46,7 @@ def test_the_world_moves_as_often_from_a_pair_as_the_week_says() -> None:
     from scipy.stats import chisquare
 
     world = SyntheticWorld(3000, seed=9, catalogue=CATALOGUE)
-    week = Week.of(ScenePath.of(CATALOGUE), 0, START_HOUR)
+    week = Week.of(ScenePath.of(CATALOGUE, PRESET), 0, START_HOUR)
     counts: dict[int, int] = {}
     chosen = int(week.number[24 + 18, CATALOGUE.scene_index("home_evening")])
     for _ in range(60):
