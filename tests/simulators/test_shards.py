@@ -17,7 +17,7 @@ from envs.decisions import Policy
 from simulators.__main__ import load_policy, main
 from simulators.cluster import quiet_ray
 from simulators.content import PART_USERS
-from simulators.replay import LoadPolicy
+from simulators.replay import LoadPolicy, world_of
 from simulators.run import RunConfig, run_rollout
 from simulators.shards import shards_of
 from simulators.trace import read_trace
@@ -88,6 +88,41 @@ def test_a_run_holds_the_parts_one_after_another(
     total = trace.column("net_cents").sum() / RUN.users * 7
     assert np.isclose(whole["value_per_user_week_cents"]["mean"], total)
     assert main(["replay", str(tmp_path / "folder"), "--json"]) == 0
+
+
+def test_stress_and_signals_are_kept_and_replayed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "trace.parquet"
+    stress = ("drift:0.2", "failed_channel:push:0:2", "missing_signals:0.5")
+    run_rollout(replace(SHORT, out=str(path), stress=stress, signals=True), load_policy)
+    plain = json.loads(capsys.readouterr().out)
+    trace = read_trace(path)
+    assert trace.info.stress == stress and trace.info.signals
+    assert "--stress drift:0.2 failed_channel:push:0:2" in trace.info.lineage["command"]
+    places = trace.table.column("signal_place_type").to_pylist()
+    assert "missing" in places and len(set(places)) > 2
+    assert main(["replay", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["equal"] is True
+    run_rollout(replace(SHORT, stress=stress), load_policy)
+    unsensed = json.loads(capsys.readouterr().out)
+    for name in ("value_per_user_week_cents", "decisions"):  # who looks changes nothing
+        assert unsensed[name] == plain[name]
+
+
+def test_a_budget_binds_in_a_run(tmp_path: Path) -> None:
+    path = tmp_path / "trace.parquet"
+    config = RunConfig(users=40, days=14.0, preset="budget", out=str(path), json=True)
+    run_rollout(config, load_policy)
+    trace = read_trace(path)
+    world = world_of(trace)
+    budget = world.preset.budget_cents_per_user_week
+    assert budget is not None
+    spent = np.bincount(
+        trace.column("user"),
+        trace.column("offer_cost_cents") + trace.column("contact_cost_cents"),
+    )
+    assert 0 < spent.max() <= 2 * budget
 
 
 @pytest.mark.slow
