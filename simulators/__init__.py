@@ -11,6 +11,9 @@ Room map, each file one concept:
 * ``contacts``, ``journey``, ``baskets``, ``reports``: what came of contacts, the way to the next
   scene, what was bought, what an application sees.
 * ``world``: one step of everybody's life as a numbered story.
+* ``signals``: what an app has of the phone and of its own screens, noisy and partly missing.
+* ``stress``: what goes wrong in real worlds, by name; ``wrapper``: a world around a world;
+  ``altered``, ``failures``, ``delays``: people who change, technology that fails, late news.
 * ``make``: the registered environments; ``bench``: how fast they are.
 * ``rollout``, ``trace``, ``value``: playing a policy, keeping what happened, what it was worth;
   ``rows``, ``content``: what happened as columns, and as a hash.

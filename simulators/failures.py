@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,11 +96,11 @@ class MissingSignals(Stress):
         """Those of the world inside, with blanks."""
         signals = self.world.signals()
         draw = self.world.luck().uniform(Purpose.BLANK)
-        codes = [
-            np.where(self._blank(draw, number), np.int8(MISSING), values)
-            for number, values in enumerate(signals.codes().values())
-        ]
-        return Signals(*codes, words=signals.words)
+        codes: dict[str, Any] = {
+            name: np.where(self._blank(draw, number), np.int8(MISSING), values)
+            for number, (name, values) in enumerate(signals.codes().items())
+        }
+        return replace(signals, **codes)
 
     def _told(self, rows: Rows) -> Events:
         """The introduction with blanks; the user state of the rows forgets what is blank."""
