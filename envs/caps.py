@@ -88,12 +88,8 @@ class CapSlots:
 
     def used(self, times: NDArray[np.int32], moment: Moment, share: NDArray[np.float32]) -> None:
         """Put the share of the limit in use, for a cap with one group, into float32 [N]."""
-        start = self.window_start(moment)
-        np.greater(times[:, self.offset], start, out=share)
-        for slot in range(self.offset + 1, self.offset + self.cap.limit):
-            share += times[:, slot] > start
-        if self.cap.limit > 1:
-            share /= np.float32(self.cap.limit)
+        inside = times.T[self.offset : self.offset + self.cap.limit] > self.window_start(moment)
+        np.divide(inside.sum(axis=0, dtype=np.uint8), np.float32(self.cap.limit), out=share)
 
     def window_start(self, moment: Moment) -> NDArray[np.int32]:
         """Contacts after this time count, seconds since the epoch, int32 [N]."""

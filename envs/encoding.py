@@ -39,24 +39,22 @@ class Encoding:
         layout = Layout.of(catalogue)
         self._attributes = catalogue.attributes
         self._plain_caps = tuple(slots for slots in layout.caps if slots.width == slots.cap.limit)
-        self._scenes = np.arange(len(catalogue.scenes), dtype=np.int16)[:, None]
-        self._rhythm = _rhythm_table()
+        self._placed = _placed_table(len(catalogue.scenes))
+        placed = (*(f"scene={scene.name}" for scene in catalogue.scenes), *RHYTHM)
         blocks = {
-            "scene": [f"scene={scene.name}" for scene in catalogue.scenes],
-            "rhythm": list(RHYTHM),
             "count": [f"count:{name}" for name in layout.slots],
-            "recency": [f"recency:{name}" for name in layout.recent],
             "reference": ["reference_discount"],
+            "recency": [f"recency:{name}" for name in layout.recent],
             "cap": [f"cap_used:{slots.cap.name}" for slots in self._plain_caps],
             "consent": [f"consent:{channel.name}" for channel in catalogue.channels],
             "attribute": [name for part in self._attributes for name in _feature_names(part)],
             "budget": ["budget_price"],
         }
-        self.names: tuple[str, ...] = tuple(chain.from_iterable(blocks.values()))
+        self.names: tuple[str, ...] = (*placed, *chain.from_iterable(blocks.values()))
         self.width = len(self.names)
         ends = [0, *accumulate(len(names) for names in blocks.values())]
-        self._places = {
-            block: slice(*place) for block, place in zip(blocks, pairwise(ends), strict=True)
+        self._blocks = {
+            name: slice(*ends) for name, ends in zip(blocks, pairwise(ends), strict=True)
         }
         written = json.dumps([VERSION, self.names, catalogue.hash])
         self.hash = hashlib.sha256(written.encode()).hexdigest()
@@ -72,30 +70,21 @@ class Encoding:
         Returns:
             float32 [N, D], finite.
         """
-        n = len(users)
-        columns = np.empty((self.width, n + PADDING), np.float32)[:, :n]
-        block = {name: columns[place] for name, place in self._places.items()}  # each [.., N]
-        np.equal(moment.scene, self._scenes, out=block["scene"])
-        block["rhythm"][:] = self._rhythm.take(hour_of_week(moment.local()), axis=1)
-        self._count(users, moment, block["count"], block["reference"][0])
+        n, placed = len(users), self._placed.shape[1]
+        observations = np.empty((n, self.width), np.float32)
+        hour = moment.scene * np.int32(168) + hour_of_week(moment.local())
+        observations[:, :placed] = self._placed.take(hour, axis=0)
+        columns = np.empty((self.width - placed, n + PADDING), np.float32)[:, :n]
+        block = {name: columns[place] for name, place in self._blocks.items()}  # each [.., N]
+        _count(users, moment, block["count"], block["reference"][0])
         _recency(users, moment, block["recency"])
         for slots, column in zip(self._plain_caps, block["cap"], strict=True):
             slots.used(users.cap_times, moment, column)
         np.greater(users.opted_in_at.T, users.opted_out_at.T, out=block["consent"])
         self._describe(users.attributes, block["attribute"])
         block["budget"][:] = budget_price
-        return np.ascontiguousarray(columns.T)
-
-    def _count(self, users: UserState, moment: Moment, counts: Floats, reference: Floats) -> None:
-        """Square roots of the decayed sums [F, N] and the discount that purchases were made at.
-
-        The root evens out the variance of counts.
-        """
-        users.decayed(moment.now, out=counts.T)
-        money = counts[SPEND : DISCOUNT + 1]
-        np.maximum(money, np.float32(0), out=money)  # more may be paid back than is remembered
-        np.divide(counts[DISCOUNT], counts[BOUGHT] + np.float32(0.5), out=reference)
-        np.sqrt(counts, out=counts)
+        observations[:, placed:] = columns.T
+        return observations
 
     def _describe(self, attributes: Floats, columns: Floats) -> None:
         """Choices one-hot, numbers scaled and a flag; all 0 where unknown."""
@@ -106,11 +95,22 @@ class Encoding:
             start = stop
 
 
+def _count(users: UserState, moment: Moment, counts: Floats, reference: Floats) -> None:
+    """Square roots of the decayed sums [F, N] and the discount that purchases were made at [N].
+
+    The root evens out the variance of counts.
+    """
+    users.decayed(moment.now, out=counts.T)
+    money = counts[SPEND : DISCOUNT + 1]
+    np.maximum(money, np.float32(0), out=money)  # more may be paid back than is remembered
+    np.divide(counts[DISCOUNT], counts[BOUGHT] + np.float32(0.5), out=reference)
+    np.sqrt(counts, out=counts)
+
+
 def _recency(users: UserState, moment: Moment, columns: Floats) -> None:
     """1 just now, 1/2 a day ago, near 0 long ago or never; columns are [L, N]."""
-    np.subtract(moment.now, users.latest.T[1:], out=columns)
-    np.maximum(columns, np.float32(0), out=columns)
-    columns += np.float32(DAY)
+    np.subtract(moment.now + np.int32(DAY), users.latest.T[1:], out=columns)
+    np.maximum(columns, np.float32(DAY), out=columns)
     np.divide(np.float32(DAY), columns, out=columns)
 
 
@@ -133,11 +133,15 @@ def _feature_names(attribute: Attribute) -> tuple[str, ...]:
     return f"attribute:{attribute.name}", f"attribute_known:{attribute.name}"
 
 
-def _rhythm_table() -> NDArray[np.float32]:
-    """Features of each hour of the week, rounded so that every machine agrees, float32 [6, 168]."""
+def _placed_table(scenes: int) -> Floats:
+    """Features of each scene and hour of the week, float32 [S * 168, S + 6].
+
+    Rounded, so that every machine agrees.
+    """
     hours = np.arange(168)
     angle = 2.0 * np.pi * (hours % 24) / 24.0
     day = hours // 24
     columns = [np.sin(angle), np.cos(angle), np.sin(2 * angle), np.cos(2 * angle)]
-    table = np.stack([*columns, day == 5, day == 6])
+    rhythm = np.stack([*columns, day == 5, day == 6], axis=1)
+    table = np.hstack([np.repeat(np.eye(scenes), 168, axis=0), np.tile(rhythm, (scenes, 1))])
     return np.round(table, 6).astype(np.float32)

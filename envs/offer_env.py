@@ -34,6 +34,9 @@ class World(Protocol):
     def moment(self) -> Moment:
         """The opportunity each row stands at."""
 
+    def budget_left(self) -> float | NDArray[np.float64]:
+        """What may still be spent on each row: cents, float64 [N], or one number."""
+
     def step(self, actions: NDArray[np.int64], active: NDArray[np.bool_] | None = None) -> Step:
         """Play the actions, let users know of it, move active rows to their next opportunity."""
 
@@ -225,7 +228,8 @@ near 0 when never |
 
     def _observe(self) -> Observation:
         moment, users = self.world.moment(), self.world.users
-        self._refused = self._rules.refused(users, moment, self._budget_left_cents)
+        left = np.minimum(self.world.budget_left(), self._budget_left_cents)
+        self._refused = self._rules.refused(users, moment, left)
         return {
             "observations": self._encoding.encode(users, moment, self.budget_price),
             "action_mask": (~self._refused).view(np.int8),
