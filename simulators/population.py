@@ -162,9 +162,9 @@ def _people(
         of["departing"] * spread[8],
         shares / shares.sum(axis=1, keepdims=True),
     )
-    routine = of["flexible"].astype(np.int8)
-    numbers: list[Any] = [column.astype(np.float32) for column in floats]
-    return Traits(kind.astype(np.int8), routine, *numbers, consents)
+    columns: list[Any] = [kind.astype(np.int8), of["flexible"].astype(np.int8)]
+    columns += [*(column.astype(np.float32) for column in floats), consents]
+    return Traits(*columns)
 
 
 def _spread(preset: Preset, n: int, luck: Luck | None) -> NDArray[np.float64]:
