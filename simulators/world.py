@@ -118,7 +118,7 @@ class SyntheticWorld:
         self.users = UserState.empty(self.catalogue, n)
         self.traits, self.hidden = Traits.empty(self.preset, n), Hidden.empty(n)
         self.departed = np.zeros(n, np.bool_)
-        self._purse = Purse(n, self.preset.budget_cents_per_user_week, self.start_s)
+        self.purse = Purse(n, self.preset.budget_cents_per_user_week, self.start_s)
         self._keys = np.zeros(n, np.uint64)
         self._opportunity = np.zeros(n, np.int32)
         self._scene = np.zeros(n, np.int16)
@@ -139,7 +139,7 @@ class SyntheticWorld:
         self.hidden.restart(rows, ripe, category_of(traits, luck))
         self.departed = self.departed.copy()  # it was handed out
         self.departed[rows] = False
-        self._purse.refill(rows)
+        self.purse.refill(rows)
         self._opportunity[rows] = 0
         start = np.full(len(rows), self.start_s, np.int32)
         offset = utc_offset_seconds(self.preset.time_zone, start)
@@ -176,7 +176,7 @@ class SyntheticWorld:
 
     def budget_left(self) -> float | NDArray[np.float64]:
         """What may still be spent on each user, cents, float64 [N]; infinite without a budget."""
-        return self._purse.left(self._now)
+        return self.purse.left(self._now)
 
     def signals(self) -> Signals:
         """What an app has of each row at its opportunity."""
@@ -263,7 +263,7 @@ class SyntheticWorld:
         # 9. Midnights pass, and everybody enters the next scene.
         later = journey.then + moment.utc_offset_s
         self._nights.pass_over(hidden, traits, moment.local(), later)
-        self._purse.spend(parts.spend_cents())
+        self.purse.spend(parts.spend_cents())
         self._arrive(journey, active)
         # 10. The service learns of it: the contacts first, then what the application reports.
         answers = self._reports.answers(moment, contacts)
