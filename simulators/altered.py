@@ -84,7 +84,7 @@ class Drift(Altered):
         """Each trait times a random walk in weeks."""
         self._walk_on(moment)
         factor = np.exp(self._spread * self._walked).astype(np.float32)
-        needs, basket, odds, liking, reach, tiring, temper = factor
+        needs, basket, odds, liking, reach, tiring, unforgiving, temper, departing = factor
         return replace(
             traits,
             needs_per_week=traits.needs_per_week * needs,
@@ -95,7 +95,9 @@ class Drift(Altered):
             reach_interrupting=traits.reach_interrupting * reach,
             reach_waiting=traits.reach_waiting * reach,
             tiring=traits.tiring * tiring,
+            forgiving=_with_complement(traits.forgiving, unforgiving),
             temper=traits.temper * temper,
+            departing=traits.departing * departing,
         )
 
     def _walk_on(self, moment: Moment) -> None:
@@ -116,7 +118,9 @@ MOVING: Final = (
     Purpose.DEALS,
     Purpose.REACH,
     Purpose.TIRING,
+    Purpose.FORGIVING,
     Purpose.TEMPER,
+    Purpose.DEPARTING,
 )
 """The traits that drift, by the draw that made them."""
 EVERYBODY: Final = -1
@@ -126,6 +130,11 @@ EVERYBODY: Final = -1
 def _with_odds(chance: Floats, factor: Floats) -> Floats:
     """Chances whose odds are multiplied; a factor of 1 changes no bit."""
     return chance + chance * (1 - chance) * (factor - 1) / (1 + chance * (factor - 1))
+
+
+def _with_complement(chance: Floats, factor: Floats) -> Floats:
+    """Chances whose complement is multiplied; a factor of 1 changes no bit."""
+    return np.maximum(chance - (1 - chance) * (factor - 1), np.float32(0))
 
 
 class SeasonalShock(Altered):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import gymnasium
 import numpy as np
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import simulators  # noqa: F401 (registers the environment)
-from envs.clock import NEVER
+from envs.clock import DAY, NEVER
 from envs.decisions import EventKind, Events, Step
 from envs.rewards import RewardParts
-from envs.rules import Rules
+from envs.rules import Rules, reserve_cents
 from simulators.draws import Purpose
 from simulators.presets import find_preset, preset_names
 from simulators.stress import stressed
@@ -24,7 +24,7 @@ from simulators.world import SyntheticWorld
 STRESSES = (
     (),
     ("drift:0.2", "price_shock:0.5:2", "seasonal_shock:4:1:9"),
-    ("failed_channel:email:1:3", "missing_signals:0.5"),
+    ("failed_channel:email:0:3", "missing_signals:0.5"),
 )
 """Delayed feedback is left out: it moves money in time (see ``test_stress``)."""
 KINDS = ("silence", "uniform", "eager", "faithful")
@@ -214,6 +214,60 @@ def test_a_channel_that_was_left_is_not_seen_before_a_return(setting: Setting) -
 
 @given(settings_of_worlds)
 @few
+def test_the_service_knows_who_may_be_contacted_through_what(setting: Setting) -> None:
+    life = Life(setting.world(), setting.kind)
+    channels = np.arange(len(life.world.catalogue.channels), dtype=np.uint16)
+    for _ in range(setting.steps):
+        life.step()
+        held = life.world.traits.consents & ~life.world.hidden.withdrawn
+        truth = (held[:, None] >> channels & 1).astype(np.bool_)
+        assert np.array_equal(life.world.users.consents(), truth)
+
+
+@given(settings_of_worlds)
+@few
+def test_no_need_is_met_twice_and_none_comes_of_nothing(setting: Setting) -> None:
+    life = Life(setting.world(), setting.kind)
+    needs, purchases = np.zeros((2, setting.users), np.int64)
+    for _ in range(setting.steps):
+        ripe = life.world.hidden.ripe.copy()
+        margin = life.step().parts.margin_cents
+        hidden = life.world.hidden
+        purchases += margin > 0
+        needs += ripe & ~hidden.ripe
+        assert (purchases <= needs + hidden.served).all()
+
+
+@given(settings_of_worlds)
+@few
+def test_what_is_reported_happened_between_two_scenes(setting: Setting) -> None:
+    life = Life(setting.world(), setting.kind)
+    for _ in range(setting.steps):
+        now = life.world.moment().now.copy()
+        events = life.step().events
+        assert (events.time >= now[events.row]).all()
+        assert (events.time < life.world.moment().now[events.row]).all()
+
+
+@given(settings_of_worlds)
+@few
+def test_the_purse_holds_the_budget_less_what_was_spent(setting: Setting) -> None:
+    preset = replace(find_preset(setting.preset), budget_cents_per_user_week=20.0)
+    world = stressed(SyntheticWorld(setting.users, setting.seed, preset), setting.stress)
+    life, spent = Life(world, setting.kind), np.zeros(setting.users)
+    rules = Rules(world.catalogue)
+    for _ in range(setting.steps):
+        left = life.world.budget_left()
+        due = 20.0 * (world.moment().now - world.start_s) / (7 * DAY)
+        assert np.allclose(left, np.maximum(due - spent, 0))
+        free = rules.refusals(world.users, world.moment())
+        spent += life.step().parts.spend_cents()
+        assert (reserve_cents(world.catalogue)[life.actions] <= left).all()
+        assert not free[np.arange(setting.users), life.actions].any()
+
+
+@given(settings_of_worlds)
+@few
 def test_fatigue_is_made_by_contacts_alone(setting: Setting) -> None:
     life = Life(setting.world(), setting.kind)
     heaviest = max(nature.weight for nature in find_preset(setting.preset).channels.values())
@@ -290,6 +344,9 @@ def test_those_who_are_left_in_silence_live_as_if_nobody_were_contacted(setting:
         mixed = busy.step(np.where(spared, 0, actions))
         silent = quiet.step(np.zeros(setting.users, np.int64))
         assert np.array_equal(silent.expected_cents, silent.silence_cents)
+        here = ~busy.departed & ~quiet.departed  # the path is the same for everybody
+        assert np.array_equal(busy.moment().scene[here], quiet.moment().scene[here])
+        assert np.array_equal(busy.moment().now[here], quiet.moment().now[here])
         theirs = everything(silent, quiet)
         for name, values in everything(mixed, busy).items():
             assert np.array_equal(values[spared], theirs[name][spared], equal_nan=True), name

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from envs.clock import DAY
 from envs.errors import InputError
-from simulators.presets import find_preset
+from simulators.presets import find_preset, preset_names
 from simulators.signals import FILE, MISSING, Sensors
 from simulators.world import SyntheticWorld
 
@@ -172,3 +173,9 @@ def test_a_scene_without_readings_is_refused_by_name() -> None:
     catalogue = replace(world.catalogue, scenes=(strange, *world.catalogue.scenes[1:]))
     with pytest.raises(InputError, match=f"{FILE.name}.*'moon'"):
         Sensors(catalogue, world.preset, 0)
+
+
+def test_every_signal_and_every_preset_is_documented() -> None:
+    story = (Path(__file__).parents[2] / "docs" / "world.md").read_text(encoding="utf-8")
+    names = [*SyntheticWorld(1).signals().codes(), *preset_names()]
+    assert [name for name in names if f"`{name}`" not in story] == []

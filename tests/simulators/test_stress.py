@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -20,7 +21,7 @@ from simulators.failures import FailedChannel, MissingSignals
 from simulators.presets import Preset, find_preset
 from simulators.rollout import rollout
 from simulators.signals import MISSING
-from simulators.stress import STRESSES, stressed
+from simulators.stress import STRESSES, stressed, usages
 from simulators.world import SyntheticWorld
 
 HARMLESS = (
@@ -118,6 +119,7 @@ def test_traits_drift_apart_as_the_square_root_of_the_weeks() -> None:
         assert abs(steps.var() / own - 1) < 5 * np.sqrt(2 / here.sum())
         assert abs(steps.mean()) < 5 * np.sqrt(own)
     assert ((now.loyalty > 0) & (now.loyalty < 1)).all()
+    assert ((now.forgiving >= 0) & (now.forgiving < 1)).all()
     assert np.array_equal(world.traits.needs_per_week, born.needs_per_week)
 
 
@@ -369,3 +371,8 @@ def test_a_wrong_stress_is_refused_by_what_is_wrong(spec: str, told: str) -> Non
 def test_every_stress_is_tried_here() -> None:
     for specs in (HARMLESS, HARMFUL):
         assert sorted(spec.split(":")[0] for spec in specs) == sorted(STRESSES)
+
+
+def test_every_stress_is_documented_as_it_is_written() -> None:
+    story = (Path(__file__).parents[2] / "docs" / "world.md").read_text(encoding="utf-8")
+    assert all(f"`{usage}`" in story for usage in usages())
