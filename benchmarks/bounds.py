@@ -17,6 +17,8 @@ ERRORS: Final = 5.0
 """Standard errors of the departures; beyond them by chance once in 1.7 million checks."""
 MOST_SCENES_A_DAY: Final = 24
 """Scenes last whole hours."""
+ONCE_A_SCENE: Final = ("viewed", "favourited", "carted")
+"""What users do once in a scene at most."""
 FLOAT_SLACK: Final = 1.001
 """Sums are kept in single precision."""
 
@@ -53,15 +55,15 @@ class Bounds:
         return [name for name, kept in checks.items() if not kept]
 
 
-def bounds_of(world: SyntheticWorld, weeks: int) -> Bounds:
-    """The bounds of a world's users after so many weeks.
+def bounds_of(world: SyntheticWorld, weeks: int, contacted: bool = True) -> Bounds:
+    """The bounds of a world's users after so many weeks, contacted at all or not.
 
     Fatigue: a day adds at most w (contacts a day times the heaviest channel) and a night leaves
     the share f, so it stays below w / (1 - f). Departure: the chance a day is that of the rested
     user at least, and that of the most tired one at most.
     """
     preset, catalogue = world.preset, world.catalogue
-    contacts = _contacts_a_day(catalogue)
+    contacts = _contacts_a_day(catalogue) if contacted else 0.0
     heaviest = max(preset.channels[channel.name].weight for channel in catalogue.channels)
     fatigue = contacts * heaviest / np.maximum(1.0 - world.traits.forgiving.astype(float), 1e-6)
     rested = preset.leaving_per_day * world.traits.departing.astype(float)
@@ -72,7 +74,7 @@ def bounds_of(world: SyntheticWorld, weeks: int) -> Bounds:
         fatigue,
         max(offer.discount for offer in catalogue.offers),
         {
-            "scene_entered": _decayed(MOST_SCENES_A_DAY, MIDDLE),
+            **{name: _decayed(MOST_SCENES_A_DAY, MIDDLE) for name in ONCE_A_SCENE},
             **{f"contacted/{c.name}": _decayed(contacts, SHORT) for c in catalogue.channels},
         },
         (low[0] - ERRORS * low[1], high[0] + ERRORS * high[1]),

@@ -80,7 +80,7 @@ def follow(config: YearConfig, policy: str, progress: Progress | None = None) ->
     preset = find_preset(config.preset)
     world = SyntheticWorld(config.users, config.seed, preset)
     player = Player(world, load_policy(policy, world.catalogue), config.days, 0.0)
-    diary, bounds = Diary(world, weeks), bounds_of(world, weeks)
+    diary, bounds = Diary(world, weeks), bounds_of(world, weeks, policy != "silence")
     for tick in player.ticks(np.arange(config.users), progress):
         diary.note(tick)
     seconds = round(time.perf_counter() - started, 1)
@@ -114,8 +114,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _table(config: YearConfig, found: list[Followed]) -> Table:
     rows = Table(
         title=f"{config.users} users of {config.preset}, {config.days:g} days, seed {config.seed}",
-        caption="Present: share not gone at the end, and the bounds that follow from the rates of "
-        "leaving.\nFatigue and reference discount: median and largest at the end of a week.",
+        caption="Present: share not gone at the end; its bounds follow from the rates of leaving.\n"
+        "Fatigue, discount used to: median at the end, largest of all weeks.",
         box=box.SIMPLE,
     )
     for header in ("", *(each.year.policy for each in found)):
@@ -140,15 +140,16 @@ def _said(each: Followed) -> dict[str, str]:
     )
     left = [year.withdrawn[name][-1] for name in ("push", "email") if name in year.withdrawn]
     return {
-        "present": f"{year.present[-1]:.3f} [{1 - most:.3f}, {1 - fewest:.3f}]",
+        "present": f"{year.present[-1]:.3f}",
+        "  its bounds": f"{1 - most:.3f}, {1 - fewest:.3f}",
         "fatigue": _middle_and_most(year.fatigue),
-        "reference discount": _middle_and_most(year.reference_discount),
+        "discount used to": _middle_and_most(year.reference_discount),
         "left push, email": ", ".join(f"{share:.3f}" for share in left),
         "contacts a week": f"{np.mean(year.contacts):.2f}",
         "purchases a week": f"{np.mean(bought):.3f}",
-        "first, last 4 weeks": f"{np.mean(bought[:4]):.3f}, {np.mean(bought[-4:]):.3f}",
+        "  first, last 4 weeks": f"{np.mean(bought[:4]):.3f}, {np.mean(bought[-4:]):.3f}",
         "cents a week": f"{np.mean(year.expected_cents):.0f}",
-        "largest decayed sum": f"{largest:.0f} ({name})",
+        "largest decayed sum": f"{name} {largest:.0f}",
         "bytes a user": f"{sum(year.bytes_per_user.values()):.0f}",
         "bounds broken": ", ".join(each.broken) or "none",
         "seconds": f"{each.seconds:.0f}",

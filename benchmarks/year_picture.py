@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from benchmarks.diary import QUANTILES, Year
 
 COLOURS = ("#8a8f98", "#d1495b", "#0b6e99", "#5a8f29", "#7b4fa3")
-SUMS = ("scene_entered", "viewed", "bought", "spend", "service_contact")
+SUMS = ("spend", "viewed", "bought", "clicked", "contacted/push")
 
 
 def draw(years: Sequence[Year], path: Path) -> None:
@@ -82,7 +82,7 @@ def _size(axes: Axes, years: Sequence[Year]) -> None:
         heights = [year.bytes_per_user[part] for year in years]
         axes.bar([year.policy for year in years], heights, bottom=bottom, color=colour, label=part)
         bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(fontsize=8, loc="lower right")
     _finish(axes, "Bytes a user, fixed by the catalogue")
 
 
