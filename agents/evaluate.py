@@ -13,9 +13,9 @@ from rich.table import Table
 
 from agents.judging import Cents, Field, Outcome, interval, play, rivals, summary
 from agents.policy import Policy, load_policy
-from envs.catalogue import load_catalogue
 from envs.errors import InputError
 from envs.lineage import lineage
+from simulators.presets import catalogue_for
 from simulators.progress import Bar
 
 
@@ -26,7 +26,7 @@ class EvaluateConfig:
     policies: tyro.conf.Positional[tuple[str, ...]] = field(default=())
     """Folders of bundles, or baselines such as constant:gift/mini_program."""
     preset: str = "default"
-    """Of the world: default or small."""
+    """Of the world: tabular, small, default, sparse, grocery or budget."""
     users: int = 1000
     """People, the same for every policy."""
     days: float = 28.0
@@ -38,7 +38,7 @@ class EvaluateConfig:
     cents: Cents = "expected_cents"
     """Net value as its mean given the hidden state, or as it fell."""
     catalogue: Path | None = None
-    """A catalogue file; the default one when left out."""
+    """A catalogue file; the preset's own when left out."""
     json: bool = False
     """Print one JSON object instead of a table."""
 
@@ -50,7 +50,7 @@ def run_evaluate(config: EvaluateConfig) -> None:
             f"users {config.users} have to be 2 or more, seeds {config.seeds} and "
             f"days {config.days} 1 or more"
         )
-    catalogue = load_catalogue(config.catalogue)
+    catalogue = catalogue_for(config.preset, config.catalogue)
     seeds = tuple(range(config.seed, config.seed + config.seeds))
     where = Field(catalogue, config.preset, config.users, config.days, seeds, 0, config.cents)
     named = {_short(spec): load_policy(spec, catalogue) for spec in config.policies}

@@ -21,6 +21,7 @@ from envs.errors import InputError
 from envs.lineage import lineage
 from simulators.cluster import quiet_ray
 from simulators.make import offer_vector_env
+from simulators.presets import catalogue_for
 from simulators.progress import Bar
 
 OTHER_LUCK = 1_000_000
@@ -45,11 +46,11 @@ class TrainConfig:
     steps: int | None = None
     """How many decisions to train for."""
     preset: str = "default"
-    """World to train in: default or small."""
+    """World to train in: tabular, small, default, sparse, grocery or budget."""
     log: Path | None = None
     """Train from this log (Parquet file or folder) instead of a world; lints only."""
     catalogue: Path | None = None
-    """A catalogue file; the default one, or the log's own, when left out."""
+    """A catalogue file; the preset's, or the log's own, when left out."""
     reward: LearningReward | None = None
     """What is learnt from (agents/rewards.py); the learner's own choice when left out."""
     budget_price: float = 0.0
@@ -138,7 +139,7 @@ def _check(config: TrainConfig) -> None:
 
 def _in_world(config: TrainConfig) -> dict[str, Any]:
     """Train in the synthetic world."""
-    catalogue = load_catalogue(config.catalogue)
+    catalogue = catalogue_for(config.preset, config.catalogue)
     algorithm = world_algorithm(config)
     try:
         if config.resume is not None:

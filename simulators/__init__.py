@@ -3,13 +3,16 @@
 Room map, each file one concept:
 
 * ``draws``: luck as a function of seed, user, opportunity and purpose.
-* ``presets``: every number of the synthetic world, with its source.
-* ``population``: who the users are.
+* ``presets``: every number of the synthetic world, with its source; ``stories``: these, one file a
+  preset; ``preset_files``: how they build on one another.
+* ``population``: who the users are; ``introduction``: what is told of them before they act.
 * ``scenes``: where they go and when.
 * ``hidden``: need, fatigue, the discount they are used to.
 * ``behaviour``: how they react, as chances; ``expectations``: what that is worth on average.
 * ``contacts``, ``journey``, ``baskets``, ``reports``: what came of contacts, the way to the next
   scene, what was bought, what an application sees.
+* ``purchases``, ``partings``: bought now or later and sometimes returned; channels and people lost;
+  ``purse``: what may still be spent on a user.
 * ``world``: one step of everybody's life as a numbered story.
 * ``signals``: what an app has of the phone and of its own screens, noisy and partly missing.
 * ``stress``: what goes wrong in real worlds, by name; ``wrapper``: a world around a world;

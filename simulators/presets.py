@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -262,6 +263,15 @@ def find_preset(name: str) -> Preset:
     ]
     content |= {"name": name, "sources": sources(tree)}
     return _validated(content, tree)
+
+
+def catalogue_for(preset: str, path: Path | None) -> Catalogue:
+    """The catalogue in a file, or that of the preset when no path is given.
+
+    Raises:
+        InputError: no such preset, or the file is wrong.
+    """
+    return find_preset(preset).load_catalogue() if path is None else load_catalogue(path)
 
 
 def _validated(content: dict[str, Any], tree: Tree) -> Preset:
