@@ -22,6 +22,13 @@ Room map, each file one concept:
   ``rows``, ``content``: what happened as columns, and as a hash.
 * ``run``, ``replay``: the commands that make a trace and make it again; ``progress``: their bar;
   ``shards``, ``cluster``: the same on many machines.
+* ``published``: what real people did; ``sources``: how it follows from public files;
+  ``jackknife``: intervals of both sides.
+* ``trials``: what the replays of studies share; ``quiet_weeks``, ``mail_trial``, ``push_trial``,
+  ``offer_trial``: the replays; ``experiments``: which figure comes of which.
+* ``calibrate``: the command that holds the world to them; ``fitting``, ``fitted_file``: the numbers
+  that are fitted; ``sensitivity``: what halving and doubling the assumed ones does;
+  ``calibration_report``, ``calibration_pictures``: what it leaves in docs/.
 * ``logged``, ``log_columns``: logs of decisions, and the checked columns of their files.
 * ``mapping``, ``campaign_table``, ``importing``: any table of past campaigns as a log.
 * ``traffic``: the HTTP client and its command; ``visitors``, ``customers``: the world's users and

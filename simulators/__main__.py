@@ -24,6 +24,9 @@ def load_policy(spec: str, catalogue: Catalogue) -> Policy:
 COMMANDS: Final = {
     "run": Command("simulators.run", "RunConfig", "run_rollout", (load_policy,)),
     "bench": Command("simulators.bench", "BenchConfig", "run_bench"),
+    "calibrate": Command(
+        "simulators.calibrate", "CalibrateConfig", "run_calibrate", (load_policy,)
+    ),
     "replay": Command("simulators.replay", "ReplayConfig", "run_replay", (load_policy,)),
     "import": Command("simulators.importing", "ImportConfig", "run_import"),
     "traffic": Command("simulators.traffic", "TrafficConfig", "run_traffic"),
