@@ -34,14 +34,6 @@ class FailedChannel(Stress):
         self._of_channel = world.catalogue.action_channel == names.index(channel)  # [A]
         self._from_s = world.start_s + from_day * DAY
         self._to_s = world.start_s + to_day * DAY
-        self._wasted_cents = np.zeros(len(world.departed))
-
-    def restart(
-        self, rows: Rows, user_ids: NDArray[np.int64], traits: Traits | None = None
-    ) -> None:
-        """As the world inside."""
-        self.world.restart(rows, user_ids, traits)
-        self._wasted_cents[rows] = 0
 
     def step(self, actions: Rows, active: Flags | None = None) -> Step:
         """What is lost on the way is silence that costs."""
@@ -52,7 +44,7 @@ class FailedChannel(Stress):
         if not lost.any():
             return step
         cents = np.where(lost, self.world.send_cents.take(actions), 0).astype(np.int32)
-        self._wasted_cents += cents
+        self.world.purse.spend(cents)
         advance(self.world.users, contacted(self.world, moment, actions, lost))
         parts = replace(step.parts, contact_cost_cents=step.parts.contact_cost_cents + cents)
         return replace(step, parts=parts, expected_cents=step.expected_cents - cents)
@@ -61,10 +53,6 @@ class FailedChannel(Stress):
         """A lost contact gains nothing and costs its send."""
         lost = self._failing(self.world.moment())[:, None] & self._of_channel
         return np.where(lost, -self.world.send_cents, self.world.action_gains())
-
-    def budget_left(self) -> NDArray[np.float64] | float:
-        """What the world inside has left, less what was wasted here."""
-        return self.world.budget_left() - self._wasted_cents
 
     def _failing(self, moment: Moment) -> Flags:
         failing: Flags = (self._from_s <= moment.now) & (moment.now < self._to_s)

@@ -227,13 +227,13 @@ def test_a_channel_fails_between_its_days_only_and_no_other_fails() -> None:
 
 
 def test_money_wasted_on_a_failed_channel_is_gone_from_the_purse() -> None:
-    world = FailedChannel(SyntheticWorld(20, 8), "sms", 0, 99)
-    whole, cents = world.world.budget_left(), world.send_cents[sms(world)]
-    live(world, 3, sms(world))
-    gone = np.where(world.departed, 0, 3 * cents)
-    assert (np.broadcast_to(whole, 20) - gone >= world.budget_left())[~world.departed].all()
-    world.restart(np.arange(20), np.arange(20))
-    assert np.array_equal(np.broadcast_to(world.budget_left(), 20), np.broadcast_to(whole, 20))
+    preset = replace(find_preset("default"), budget_cents_per_user_week=360.0)
+    world = FailedChannel(SyntheticWorld(20, 8, preset), "sms", 0, 99)
+    live(world, 15, sms(world))
+    weeks = (world.moment().now - world.start_s) / (7 * DAY)
+    spent, here = 15 * world.send_cents[sms(world)], ~world.departed
+    assert (360 * weeks < spent).any() and (360 * weeks > spent).any()
+    assert np.allclose(world.budget_left()[here], np.maximum(360 * weeks - spent, 0)[here])
 
 
 def test_attributes_are_blank_as_often_as_told_each_by_itself() -> None:
