@@ -8,6 +8,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -124,6 +125,7 @@ def _as_tasks(
         at_a_time = workers or max(1, int(cores.get("CPU", 1)))
         shared = ray.put(function)  # once, not with every task
         task: Any = ray.remote(num_cpus=1, max_retries=RERUNS)(_call)
+        task = task.options(name=_name(function))
         ahead, line = deque(arguments), deque[Any]()
         while ahead or line:
             running = _still_running(line)
@@ -143,6 +145,12 @@ def _still_running(line: Iterable[Any]) -> list[Any]:
 
     tasks = list(line)
     return ray.wait(tasks, num_returns=len(tasks), timeout=0)[1] if tasks else []
+
+
+def _name(function: Callable[..., Any]) -> str:
+    """What lists of tasks and processes call it."""
+    inner = function.func if isinstance(function, partial) else function
+    return str(getattr(inner, "__name__", type(inner).__name__))
 
 
 def _call(function: Callable[[Argument], Result], argument: Argument) -> Result:
