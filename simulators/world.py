@@ -203,23 +203,25 @@ class SyntheticWorld:
         """The luck of every row at its present opportunity, float64 [N]."""
         return self._luck.uniform(purpose)
 
-    def action_gains(self) -> NDArray[np.float64]:
-        """Mean net value of the present step beyond silence, for every action, float64 [N, A].
+    def gains(self, rows: Rows, actions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Mean net value of the present step beyond silence, of contacts, float64 [M].
 
-        It knows the hidden state and looks one step ahead only: a yardstick, not a policy.
+        It knows the hidden state and looks one step ahead only: a yardstick, not a policy. Rows may
+        hold a user more than once; actions are int64 [M], none silent.
         """
-        moment = self.moment()
-        journey = Journey.drawn(self.path, self.traits.routine, moment, self._luck)
+        moment, luck = self.moment(), self._luck
+        journey = Journey.drawn(self.path, self.traits.routine, moment, luck)
         ripening = self.behaviour.ripening(self.traits, journey.exposure)
-        silence = self.expectations.silence(self.traits, self.hidden, ripening)
-        n, contacts = len(silence), len(self.catalogue.actions) - 1
-        rows, actions = np.repeat(np.arange(n), contacts), np.tile(np.arange(contacts) + 1, n)
+        silence = self.expectations.silence(self.traits, self.hidden, ripening).take(rows)
         hour, scene = _hour(moment).take(rows), moment.scene.take(rows)
         chances = self.behaviour.funnel(self.traits, self.hidden, rows, scene, hour, actions)
-        gain = self.expectations.gain(
-            self.traits, self.hidden, rows, actions, chances, silence.take(rows)
-        )
-        return np.hstack([np.zeros((n, 1)), gain.reshape(n, contacts)])
+        return self.expectations.gain(self.traits, self.hidden, rows, actions, chances, silence)
+
+    def action_gains(self) -> NDArray[np.float64]:
+        """``gains`` of every row and action, 0 for silence, float64 [N, A]."""
+        n, contacts = len(self.departed), len(self.catalogue.actions) - 1
+        rows, actions = np.repeat(np.arange(n), contacts), np.tile(np.arange(contacts) + 1, n)
+        return np.hstack([np.zeros((n, 1)), self.gains(rows, actions).reshape(n, contacts)])
 
     def step(self, actions: NDArray[np.int64], active: Flags | None = None) -> Step:
         """Play one action for every active row and move it to its next opportunity.
