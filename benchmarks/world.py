@@ -1,22 +1,12 @@
-r"""How fast the world is beside RecSim, and what simple policies are worth in it.
+"""What simple policies are worth in the world, beside one that knows what nobody can.
 
-RecSim wants old packages, so it lives in an environment of its own:
-
-    python3.11 -m venv runs/recsim/venv
-    runs/recsim/venv/bin/pip install recsim==0.2.4 dopamine-rl==4.0.9 \
-        "tensorflow-cpu<2.16" "numpy<2"
-    python -m benchmarks.world
-
-Without it the ratio is left out and the output says so.
+How fast the world is, beside others, is told by ``python -m simulators bench``.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
-import subprocess
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import tyro
@@ -28,33 +18,27 @@ from rich.table import Table
 from agents.policy import load_policy
 from envs.decisions import Policy
 from envs.lineage import lineage
-from simulators.bench import BenchConfig, Speed, measure
 from simulators.progress import Bar
 from simulators.rollout import rollout
 from simulators.trace import Trace
 from simulators.value import Estimate, paired_difference, value_per_user_week
 from simulators.world import SyntheticWorld
 
-RECSIM = Path(__file__).with_name("recsim_speed.py")
 BASELINES = ("silence", "uniform", "rule_book", "constant:gift/mini_program")
 
 
 @dataclass(frozen=True, slots=True)
 class WorldBenchmark:
-    """Measure the world's speed beside RecSim's, and what simple policies are worth."""
+    """Compare what simple policies are worth for the same users."""
 
-    recsim_python: Path = Path("runs/recsim/venv/bin/python")
-    """A Python that has RecSim."""
-    repeats: int = 5
-    """Of each speed, taken in turn; the median counts."""
     users: int = 2000
-    """Users of the comparison of policies; 0 leaves it out."""
+    """Who is followed under each policy."""
     days: float = 28.0
     """How long they are followed."""
     seed: int = 0
     """Of the world."""
     json: bool = False
-    """Print one JSON object instead of tables."""
+    """Print one JSON object instead of a table."""
 
 
 class Myopic:
@@ -113,61 +97,20 @@ def _worth(silence: Trace, trace: Trace) -> Worth:
     )
 
 
-def recsim_speed(python: Path) -> float | None:
-    """Steps a second of RecSim's interest evolution; None where it cannot run."""
-    if not python.exists():
-        return None
-    command = [str(python), "-W", "ignore", str(RECSIM)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    return float(ran.stdout.split()[-1]) if ran.returncode == 0 else None
-
-
-def speeds(config: WorldBenchmark, bar: Bar) -> tuple[list[Speed], list[float]]:
-    """Both worlds in turn, so that a busy machine is unkind to both."""
-    ours, theirs = [], []
-    for done in range(config.repeats):
-        ours.append(measure(BenchConfig(repeats=1, seed=config.seed)))
-        speed = recsim_speed(config.recsim_python)
-        theirs += [] if speed is None else [speed]
-        bar.update((done + 1) / config.repeats)
-    return ours, theirs
-
-
 def main() -> None:
     """Measure and print."""
     config = tyro.cli(WorldBenchmark, prog="python -m benchmarks.world")
-    with Bar("measuring speed", shown=not config.json) as bar:
-        ours, theirs = speeds(config, bar)
-    found: list[Worth] = []
-    if config.users:
-        world = SyntheticWorld(min(config.users, 2048), config.seed)
-        with Bar("playing policies", shown=not config.json) as bar:
-            found = worths(config, world, bar)
-    speed = statistics.median(each.median for each in ours)
-    recsim = statistics.median(theirs) if theirs else None
+    world = SyntheticWorld(min(config.users, 2048), config.seed)
+    with Bar("playing policies", shown=not config.json) as bar:
+        found = worths(config, world, bar)
     if config.json:
         result = {
-            "user_steps_per_second": speed,
-            "recsim_steps_per_second": recsim,
-            "ratio": None if recsim is None else speed / recsim,
             "worths": [asdict(worth) for worth in found],
             "lineage": lineage(config.seed),
         }
         print(json.dumps(result))
         return
-    _print_speed(speed, recsim, config.recsim_python)
-    if found:
-        Console().print(_table(config, found))
-
-
-def _print_speed(speed: float, recsim: float | None, python: Path) -> None:
-    print(f"SceneLift: {speed:,.0f} user-steps/s of one core, random allowed actions")
-    if recsim is None:
-        print(f"RecSim: not measured, {python} does not run it (see benchmarks/world.py)")
-        return
-    print(
-        f"RecSim interest_evolution: {recsim:,.0f} steps/s of one core, ratio {speed / recsim:.0f}"
-    )
+    Console().print(_table(config, found))
 
 
 def _table(config: WorldBenchmark, found: list[Worth]) -> Table:

@@ -17,7 +17,9 @@ Room map, each file one concept:
 * ``signals``: what an app has of the phone and of its own screens, noisy and partly missing.
 * ``stress``: what goes wrong in real worlds, by name; ``wrapper``: a world around a world;
   ``altered``, ``failures``, ``delays``: people who change, technology that fails, late news.
-* ``make``: the registered environments; ``bench``: how fast they are.
+* ``make``: the registered environments; ``bench``: how fast they are; ``stopwatch``: part by part;
+  ``resident``: how much memory they take; ``peers``, ``peer_recsim``, ``peer_recogym``: how fast
+  others are.
 * ``rollout``, ``trace``, ``value``: playing a policy, keeping what happened, what it was worth;
   ``rows``, ``content``: what happened as columns, and as a hash.
 * ``run``, ``replay``: the commands that make a trace and make it again; ``progress``: their bar;

@@ -1,4 +1,4 @@
-"""How fast the world is: user-steps a second of one core through the registered environment."""
+"""How fast the world is, beside others; where its time goes, and how much memory its users take."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import json
 import statistics
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import gymnasium
 import numpy as np
+from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
 from envs.errors import InputError
 from envs.lineage import lineage
 from simulators.draws import Luck, Purpose, user_keys
+from simulators.peers import PEERS, peer_speed
+from simulators.progress import Bar
+from simulators.resident import Memory, measure_memory
+from simulators.stopwatch import PARTS, Stopwatch
 
 ENVIRONMENT = "simulators:SceneLift-v0"
 
@@ -37,6 +45,11 @@ class BenchConfig:
     """Of the world and of the actions."""
     preset: str = "default"
     """Of the world."""
+    peers: Path = Path("runs")
+    """Folder with the environments of RecSim and RecoGym (see simulators/peers.py); those that are
+    there are measured in turn with the world."""
+    memory_users: int = 1_000_000
+    """Users whose memory is measured; 0 leaves it out."""
     json: bool = False
     """Print one JSON object."""
 
@@ -59,6 +72,29 @@ class Speed:
     users: int
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another simulator on the same core."""
+
+    steps_per_second: float
+    """Median by processor time; a step is one decision for one user."""
+    ratio: float
+    """User-steps of this world in the time of one of its steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the command measures."""
+
+    speed: Speed
+    shares: dict[str, float]
+    """Share of the time by part, see ``stopwatch.PARTS``."""
+    peers: dict[str, Peer | None]
+    """None where the peer is not installed."""
+    memory: Memory | None
+    """None where it was left out, or where the system does not tell."""
+
+
 class RandomAllowed:
     """Draws an allowed action at random, equally likely, by the luck of (seed, row, tick)."""
 
@@ -74,52 +110,111 @@ class RandomAllowed:
         for action in range(1, len(passed)):
             passed[action] += passed[action - 1]  # allowed up to this one
         left = (draw * passed[-1]).astype(np.uint8)  # how many of them to pass over
-        behind = (passed <= left).view(np.uint8)
-        return behind.sum(axis=0, dtype=np.uint8).astype(np.int64)
+        actions: NDArray[np.int64]
+        actions = (passed <= left).sum(axis=0, dtype=np.uint8).astype(np.int64)
+        return actions
 
 
-def measure(config: BenchConfig) -> Speed:
-    """Measure the environment; the first repeat warms up and does not count.
+class Player:
+    """Plays random allowed actions in the registered vector environment."""
+
+    def __init__(self, config: BenchConfig) -> None:
+        self.env: VectorEnv[dict[str, NDArray[np.int8]], NDArray[np.int64], object]
+        self.env = gymnasium.make_vec(
+            ENVIRONMENT,
+            num_envs=config.users,
+            vectorization_mode="vector_entry_point",
+            preset=config.preset,
+        )
+        self.chooser = RandomAllowed(config.seed, config.users)
+        self._observation, _ = self.env.reset(seed=config.seed)
+
+    def play(self, steps: int) -> None:
+        """Take so many steps."""
+        for _ in range(steps):
+            actions = self.chooser.actions(self._observation["action_mask"])
+            self._observation, *_ = self.env.step(actions)
+
+
+def measure(config: BenchConfig, bar: Bar) -> Bench:
+    """Measure the environment and, in turn, its peers; a first repeat warms up.
 
     Raises:
         InputError: users, steps or repeats are below 1.
     """
     if min(config.users, config.steps, config.repeats) < 1:
         raise InputError("users, steps and repeats have to be 1 or more")
-    env = gymnasium.make_vec(
-        ENVIRONMENT,
-        num_envs=config.users,
-        vectorization_mode="vector_entry_point",
-        preset=config.preset,
-    )
-    chooser = RandomAllowed(config.seed, config.users)
-    observation, _ = env.reset(seed=config.seed)
+    player = Player(config)
+    player.play(config.steps)
     core, wall = [], []
-    for _ in range(config.repeats + 1):
+    theirs: dict[str, list[float]] = {peer: [] for peer in PEERS}
+    for done in range(config.repeats):
         started, core_started = time.perf_counter(), time.process_time()
-        for _ in range(config.steps):
-            actions = chooser.actions(observation["action_mask"])
-            observation, *_ = env.step(actions)
+        player.play(config.steps)
         core.append(config.users * config.steps / (time.process_time() - core_started))
         wall.append(config.users * config.steps / (time.perf_counter() - started))
-    env.close()
-    return Speed(
-        statistics.median(core[1:]),
-        min(core[1:]),
-        max(core[1:]),
-        statistics.median(wall[1:]),
-        config.repeats,
-        config.users,
+        for peer, speeds in theirs.items():
+            found = peer_speed(config.peers, peer)
+            speeds += [] if found is None else [found]
+        bar.update((done + 1) / (config.repeats + 1))
+    median = statistics.median(core)
+    speed = Speed(
+        median, min(core), max(core), statistics.median(wall), config.repeats, config.users
     )
+    peers = {peer: _peer(median, speeds) for peer, speeds in theirs.items()}
+    return Bench(speed, _shares(player, config.steps), peers, _memory(config))
+
+
+def _peer(ours: float, theirs: list[float]) -> Peer | None:
+    if not theirs:
+        return None
+    median = statistics.median(theirs)
+    return Peer(median, ours / median)
+
+
+def _shares(player: Player, steps: int) -> dict[str, float]:
+    """Share of the time by part, measured apart from the speed, which it lowers."""
+    choice = ((RandomAllowed, ("actions",)),)
+    with Stopwatch({"action choice": choice, **PARTS}) as watch:
+        player.play(steps)
+    return watch.shares()
+
+
+def _memory(config: BenchConfig) -> Memory | None:
+    users = config.memory_users
+    return measure_memory(users, config.seed, config.preset) if users else None
 
 
 def run_bench(config: BenchConfig) -> None:
     """The command: measure and print."""
-    speed = measure(config)
+    with Bar("measuring", shown=not config.json) as bar:
+        bench = measure(config, bar)
     if config.json:
-        print(json.dumps({**asdict(speed), "lineage": lineage(config.seed)}))
+        print(json.dumps({**asdict(bench), "lineage": lineage(config.seed)}))
         return
-    text = f"{speed.median:,.0f} user-steps/s of one core"
+    speed, console = bench.speed, Console(highlight=False)
     spread = f"{speed.lowest:,.0f} to {speed.highest:,.0f} in {speed.repeats} repeats"
-    wall = f"{speed.wall_median:,.0f} by the wall clock"
-    Console().print(f"{text} ({spread}), {wall}, {speed.users} users", highlight=False)
+    wall = f"{speed.wall_median:,.0f} by the wall clock, {speed.users} users"
+    console.print(f"{speed.median:,.0f} user-steps/s of one core ({spread}), {wall}")
+    for name, peer in bench.peers.items():
+        console.print(f"{name}: {_shown(peer)}")
+    if bench.memory:
+        held = f"{bench.memory.gigabytes_per_million:.2f} GB a million users"
+        peak = f"{bench.memory.peak_gigabytes_per_million:.2f} GB where all step at once"
+        console.print(f"{held}, {peak}")
+    console.print(_table(bench.shares))
+
+
+def _shown(peer: Peer | None) -> str:
+    if peer is None:
+        return "not measured, its environment is not there (see simulators/peers.py)"
+    return f"{peer.steps_per_second:,.0f} steps/s of one core, ratio {peer.ratio:.0f}"
+
+
+def _table(shares: dict[str, float]) -> Table:
+    table = Table(title="share of the time", box=box.SIMPLE)
+    table.add_column("part")
+    table.add_column("share", justify="right")
+    for part, share in sorted(shares.items(), key=lambda item: -item[1]):
+        table.add_row(part, f"{share:.1%}")
+    return table

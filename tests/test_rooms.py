@@ -47,6 +47,8 @@ ALLOWED_IN_FILE = {
     "envs/offer_env.py": {"gymnasium"},
     "simulators/traffic.py": {"httpx"},
     "simulators/cluster.py": {"ray"},
+    "simulators/peer_recogym.py": {"recogym"},
+    "simulators/peer_recsim.py": {"recsim"},
     "simulators/calibration_pictures.py": {"matplotlib"},
     "simulators/oracle_plot.py": {"matplotlib"},
 }

@@ -1,17 +1,11 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from benchmarks.world import BASELINES, Myopic, WorldBenchmark, recsim_speed, worths
+from benchmarks.world import BASELINES, Myopic, WorldBenchmark, worths
 from envs.rules import Rules
 from simulators.progress import Bar
 from simulators.world import SyntheticWorld
-
-
-def test_without_recsim_there_is_no_ratio() -> None:
-    assert recsim_speed(Path("nowhere/python")) is None
 
 
 def test_policies_are_compared_for_the_same_users() -> None:
