@@ -136,8 +136,8 @@ class Player:
             self._observation, *_ = self.env.step(actions)
 
 
-def measure(config: BenchConfig, bar: Bar) -> Bench:
-    """Measure the environment and, in turn, its peers; a first repeat warms up.
+def measure(config: BenchConfig) -> Bench:
+    """Measure the environment and its peers; a first repeat warms up.
 
     Raises:
         InputError: users, steps or repeats are below 1.
@@ -145,24 +145,30 @@ def measure(config: BenchConfig, bar: Bar) -> Bench:
     if min(config.users, config.steps, config.repeats) < 1:
         raise InputError("users, steps and repeats have to be 1 or more")
     player = Player(config)
-    player.play(config.steps)
-    core, wall = [], []
+    with Bar("measuring", shown=not config.json) as bar:
+        speed, theirs = _speeds(config, player, bar)
+        shares, memory = _shares(player, config.steps), _memory(config)
+    peers = {peer: _peer(speed.median, speeds) for peer, speeds in theirs.items()}
+    return Bench(speed, shares, peers, memory)
+
+
+def _speeds(config: BenchConfig, player: Player, bar: Bar) -> tuple[Speed, dict[str, list[float]]]:
+    """All in turn, so that a busy machine is unkind to all of them."""
+    core, wall, size = [], [], config.users * config.steps
     theirs: dict[str, list[float]] = {peer: [] for peer in PEERS}
+    player.play(config.steps)
     for done in range(config.repeats):
         started, core_started = time.perf_counter(), time.process_time()
         player.play(config.steps)
-        core.append(config.users * config.steps / (time.process_time() - core_started))
-        wall.append(config.users * config.steps / (time.perf_counter() - started))
+        core.append(size / (time.process_time() - core_started))
+        wall.append(size / (time.perf_counter() - started))
         for peer, speeds in theirs.items():
             found = peer_speed(config.peers, peer)
             speeds += [] if found is None else [found]
         bar.update((done + 1) / (config.repeats + 1))
-    median = statistics.median(core)
-    speed = Speed(
-        median, min(core), max(core), statistics.median(wall), config.repeats, config.users
-    )
-    peers = {peer: _peer(median, speeds) for peer, speeds in theirs.items()}
-    return Bench(speed, _shares(player, config.steps), peers, _memory(config))
+    middle, wall_middle = statistics.median(core), statistics.median(wall)
+    speed = Speed(middle, min(core), max(core), wall_middle, config.repeats, config.users)
+    return speed, theirs
 
 
 def _peer(ours: float, theirs: list[float]) -> Peer | None:
@@ -187,8 +193,7 @@ def _memory(config: BenchConfig) -> Memory | None:
 
 def run_bench(config: BenchConfig) -> None:
     """The command: measure and print."""
-    with Bar("measuring", shown=not config.json) as bar:
-        bench = measure(config, bar)
+    bench = measure(config)
     if config.json:
         print(json.dumps({**asdict(bench), "lineage": lineage(config.seed)}))
         return

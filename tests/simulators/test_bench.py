@@ -14,15 +14,13 @@ from envs.encoding import Encoding
 from simulators.bench import BenchConfig, measure
 from simulators.journey import Journey
 from simulators.peers import PEERS, peer_python, peer_speed
-from simulators.progress import Bar
 from simulators.resident import measure_memory
 from simulators.stopwatch import PARTS, Stopwatch
 
 
 def test_the_shares_of_all_parts_add_up_to_one(tmp_path: Path) -> None:
-    config = BenchConfig(users=50, steps=4, repeats=2, peers=tmp_path, memory_users=0)
-    with Bar("measuring", shown=False) as bar:
-        bench = measure(config, bar)
+    short = {"users": 50, "steps": 4, "repeats": 2, "memory_users": 0}
+    bench = measure(BenchConfig(peers=tmp_path, json=True, **short))
     assert set(bench.shares) == {"action choice", *PARTS}
     assert sum(bench.shares.values()) == pytest.approx(1.0)
     assert bench.shares["encode"] > 0 and min(bench.shares.values()) >= 0
