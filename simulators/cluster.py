@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -31,6 +32,8 @@ def quiet_ray(
     address: str | None, processes: int = 0, store_bytes: int = STORE_BYTES
 ) -> Iterator[None]:
     """Ray for the time of a piece of work: a small local one, or a cluster's; ended only if ours.
+
+    What is printed in the meantime goes to standard error; print results when the work is done.
 
     Args:
         address: of a cluster; RAY_ADDRESS when left out, and a Ray of our own without either.
@@ -59,7 +62,8 @@ def quiet_ray(
             _node_ip_address="127.0.0.1",
         )
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # Ray tells of killed workers where results belong
+            yield
     finally:
         if ours:
             ray.shutdown()

@@ -48,7 +48,7 @@ def test_ray_is_not_loaded_by_who_does_not_ask_for_it() -> None:
 
 @pytest.mark.slow
 def test_ray_gives_the_same_results_in_the_same_order_even_when_a_worker_is_killed(
-    tmp_path: Path,
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with quiet_ray(None, 2):
         told: list[float] = []
@@ -61,3 +61,4 @@ def test_ray_gives_the_same_results_in_the_same_order_even_when_a_worker_is_kill
         with_array = partial(total, numbers=np.arange(5))
         assert list(everywhere(with_array, [1, 2], workers=2)) == [10, 20]
         assert list(everywhere(with_array, [], workers=2)) == []
+    assert capfd.readouterr().out == ""
