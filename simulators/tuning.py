@@ -38,7 +38,7 @@ def best_constant(preset: Preset, catalogue: Catalogue, seed: int) -> Constant:
     """The action that is worth most when played whenever it is allowed."""
     actions = np.arange(len(catalogue.actions))
     player = Constant("constants", np.repeat(actions, SEVERAL))
-    worth = _worth(preset, catalogue, seed, player, len(actions))
+    worth = _worth(preset, catalogue, seed, player, len(actions), SEVERAL)
     best = int(worth.argmax())
     return Constant("best_constant", best, catalogue.actions[best].name)
 
@@ -82,7 +82,7 @@ def _worth(
     seed: int,
     player: Player,
     candidates: int,
-    users: int = SEVERAL,
+    users: int,
 ) -> Floats:
     """Mean value of each candidate, whose users are neighbouring rows, [candidates]."""
     same = Users(np.tile(np.arange(users), candidates))
