@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from simulators.run import RunConfig, run_rollout
 from simulators.shards import shards_of
 from simulators.trace import read_trace
 
+ROOT = Path(__file__).parent.parent.parent
 RUN = RunConfig(users=2 * PART_USERS + 40, days=1.0, seed=3, json=True)
 SHORT = RunConfig(users=9, days=3.0, seed=3, json=True)
 
@@ -141,3 +144,21 @@ def test_workers_make_the_same_file_even_when_one_of_them_is_killed(tmp_path: Pa
         killed = replace(RUN, workers=2)
         assert sha256(killed, tmp_path / "killed.parquet", load_fragile) == here
     assert len(list(marks.iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_already_there_makes_the_same_file(tmp_path: Path) -> None:
+    here = sha256(RUN, tmp_path / "here.parquet")
+    with quiet_ray(None, 2):
+        import ray
+
+        address = ray.get_runtime_context().gcs_address
+        out = tmp_path / "there.parquet"
+        given = ["--users", str(RUN.users), "--days", "1", "--seed", "3", "--json"]
+        command = [sys.executable, "-m", "simulators", "run", *given, "--address", address]
+        ran = subprocess.run(
+            [*command, "--out", str(out)], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["users"] == RUN.users
+    assert hashlib.sha256(out.read_bytes()).hexdigest() == here
