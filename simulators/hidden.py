@@ -7,8 +7,10 @@ when the time comes. So contacts win and move demand, and never make it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +43,6 @@ _TYPES: Final[dict[str, type[np.generic]]] = {
     "refund_at": np.int32,
     "refund_cents": np.int32,
 }
-_TIMES: Final = ("prompted_at", "promised_at", "refund_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +78,19 @@ class Hidden:
     def empty(cls, n: int) -> Hidden:
         """``n`` rested users without a need."""
         hidden = cls(*(np.zeros(n, _TYPES.get(field.name, np.float32)) for field in fields(cls)))
-        for name in _TIMES:
-            getattr(hidden, name)[:] = NEVER
+        hidden.prompted_at[:] = hidden.promised_at[:] = hidden.refund_at[:] = NEVER
         return hidden
 
     def restart(self, rows: Rows, ripe: NDArray[np.bool_], category: NDArray[np.int8]) -> None:
         """Put new, rested users with these needs into some rows, in place."""
-        for field in fields(self):
-            getattr(self, field.name)[rows] = NEVER if field.name in _TIMES else 0
+        for column in _columns(self):
+            column[rows] = 0
+        self.prompted_at[rows] = self.promised_at[rows] = self.refund_at[rows] = NEVER
         self.ripe[rows], self.category[rows] = ripe, category
 
     def take(self, rows: Rows) -> Hidden:
         """The hidden state of some users."""
-        return Hidden(*(getattr(self, field.name).take(rows) for field in fields(self)))
+        return Hidden(*(column.take(rows) for column in _columns(self)))
 
     def promise(
         self,
@@ -113,6 +114,11 @@ class Hidden:
     def open_need(self, rows: Rows | slice) -> NDArray[np.bool_]:
         """Whose need is open and not met, bool [M]."""
         return self.ripe[rows] & ~self.served[rows]
+
+
+_columns: Final[Callable[[Hidden], tuple[Any, ...]]] = attrgetter(
+    *(field.name for field in fields(Hidden))
+)
 
 
 def stage(hidden: Hidden) -> NDArray[np.int8]:

@@ -5,7 +5,10 @@ A user's traits are a function of (seed, user id, preset) alone: the same person
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +17,7 @@ from scipy.special import ndtri
 
 from envs.catalogue import Catalogue
 from simulators.draws import Luck, Purpose
-from simulators.presets import Preset
+from simulators.presets import Archetype, Preset
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -67,9 +70,9 @@ class Traits:
 
         ``catalogue`` says which channels need consent; the preset's own when left out.
         """
-        weights = np.cumsum([kind.weight for kind in preset.archetypes])
-        kind = np.searchsorted(weights / weights[-1], luck.uniform(Purpose.ARCHETYPE), side="right")
-        kind = np.minimum(kind, len(weights) - 1)
+        shares = _Kinds.of(preset.archetypes).cumulative_shares
+        kind = np.searchsorted(shares, luck.uniform(Purpose.ARCHETYPE), side="right")
+        kind = np.minimum(kind, len(shares) - 1)
         consents = _consents(preset, catalogue, luck.uniform(Purpose.CONSENT))
         return _people(preset, kind, consents, luck)
 
@@ -101,12 +104,17 @@ class Traits:
 
     def take(self, rows: Rows) -> Traits:
         """The traits of some users."""
-        return Traits(*(getattr(self, field.name).take(rows, axis=0) for field in fields(self)))
+        return Traits(*(column.take(rows, axis=0) for column in _columns(self)))
 
     def put(self, rows: Rows, traits: Traits) -> None:
         """Replace the traits of some users, in place."""
-        for field in fields(self):
-            getattr(self, field.name)[rows] = getattr(traits, field.name)
+        for own, new in zip(_columns(self), _columns(traits), strict=True):
+            own[rows] = new
+
+
+_columns: Final[Callable[[Traits], tuple[Any, ...]]] = attrgetter(
+    *(field.name for field in fields(Traits))
+)
 
 
 SPREADING: Final = (
@@ -137,17 +145,39 @@ CENTRES: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Kinds:
+    """The archetypes as tables."""
+
+    cumulative_shares: NDArray[np.float64]
+    """float64 [H]"""
+    centres: NDArray[np.float64]
+    """float64 [CENTRES, H]"""
+    tastes: NDArray[np.float64]
+    """float64 [H, K]"""
+
+    @staticmethod
+    @lru_cache(maxsize=32)
+    def of(archetypes: tuple[Archetype, ...]) -> _Kinds:
+        """The tables; they are asked for whenever somebody new comes, so they are kept."""
+        weights = np.cumsum([kind.weight for kind in archetypes])
+        return _Kinds(
+            weights / weights[-1],
+            np.asarray([[getattr(kind, name) for kind in archetypes] for name in CENTRES], float),
+            np.asarray([kind.tastes for kind in archetypes]),
+        )
+
+
 def _people(
     preset: Preset, kind: NDArray[np.int64], consents: NDArray[np.uint16], luck: Luck | None
 ) -> Traits:
     """People of these kinds, each spread around the kind by luck, or not at all without any."""
-    centres = np.asarray([[getattr(k, name) for k in preset.archetypes] for name in CENTRES])
-    of = dict(zip(CENTRES, centres.take(kind, axis=1), strict=True))
+    kinds = _Kinds.of(preset.archetypes)
+    of = dict(zip(CENTRES, kinds.centres.take(kind, axis=1), strict=True))
     spread = _spread(preset, len(kind), luck)
     loyal = of["loyalty"]
     odds = loyal / np.maximum(1.0 - loyal, 1e-9) * spread[2]
-    shares = np.asarray([k.tastes for k in preset.archetypes]).take(kind, axis=0)
-    shares = shares * spread[len(SPREADING) :].T
+    shares = kinds.tastes.take(kind, axis=0) * spread[len(SPREADING) :].T
     floats = (
         preset.needs_factor * of["needs_per_week"] * spread[0],
         preset.basket_factor * of["basket_cents"] * spread[1],

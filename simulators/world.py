@@ -123,6 +123,7 @@ class SyntheticWorld:
         self._opportunity = np.zeros(n, np.int32)
         self._scene = np.zeros(n, np.int16)
         self._now = np.full(n, self.start_s, np.int32)
+        self._offset = np.zeros(n, np.int32)
 
     def restart(
         self, rows: Rows, user_ids: NDArray[np.int64], traits: Traits | None = None
@@ -147,11 +148,12 @@ class SyntheticWorld:
         journey = Journey.drawn(self.path, traits.routine, asleep, luck)
         self._scene, self._now = self._scene.copy(), self._now.copy()  # moments were handed out
         self._scene[rows], self._now[rows] = journey.scene, journey.then
-        self._offset = utc_offset_seconds(self.preset.time_zone, self._now)
+        self._offset = self._offset.copy()
+        self._offset[rows] = utc_offset_seconds(self.preset.time_zone, journey.then)
         self._luck = Luck(self._keys, self._opportunity)
         self.users.clear(rows)
         self._newest = rows
-        advance(self.users, self.introduction())
+        advance(self.users, self._introduced(rows, traits, luck))
 
     def _lasting_luck(self, rows: Rows) -> Luck:
         return Luck(self._keys.take(rows), np.full(len(rows), TRAITS))
@@ -162,8 +164,11 @@ class SyntheticWorld:
         Attributes and consents; ``users`` has them already, a service has to be told.
         """
         rows = self._newest
-        traits, keys = self.traits.take(rows), self._keys.take(rows)
-        told = described(self.catalogue, self.preset, traits, self._lasting_luck(rows))
+        return self._introduced(rows, self.traits.take(rows), self._lasting_luck(rows))
+
+    def _introduced(self, rows: Rows, traits: Traits, luck: Luck) -> Events:
+        told = described(self.catalogue, self.preset, traits, luck)
+        keys = self._keys.take(rows)
         return introduction(self.catalogue, rows, keys, traits, told, self.start_s)
 
     def time_zones(self) -> list[str]:
