@@ -89,7 +89,9 @@ class CapSlots:
     def used(self, times: NDArray[np.int32], moment: Moment, share: NDArray[np.float32]) -> None:
         """Put the share of the limit in use, for a cap with one group, into float32 [N]."""
         inside = times.T[self.offset : self.offset + self.cap.limit] > self.window_start(moment)
-        np.divide(inside.sum(axis=0, dtype=np.uint8), np.float32(self.cap.limit), out=share)
+        np.divide(
+            inside.view(np.uint8).sum(axis=0, dtype=np.uint8), np.float32(self.cap.limit), out=share
+        )
 
     def window_start(self, moment: Moment) -> NDArray[np.int32]:
         """Contacts after this time count, seconds since the epoch, int32 [N]."""

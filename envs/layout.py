@@ -93,11 +93,15 @@ def _rate(half_life_days: float) -> np.float32:
     return np.float32(-np.log(2.0) / (half_life_days * DAY))
 
 
-def _through(channels: int) -> NDArray[np.int64]:
-    table = np.full((len(EventKind), channels + 1), -1)
+def _counting(channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first and the second slot of each pair, -1 where there is none."""
+    first, also = (np.full((len(EventKind), channels + 1), -1) for _ in range(2))
+    for slot, kind in enumerate(COUNTED):
+        first[kind] = slot
     for block, kind in enumerate(BY_CHANNEL):
+        table = also if kind in COUNTED else first
         table[kind, 1:] = FIRST_CHANNEL + block * channels + np.arange(channels)
-    return table.reshape(-1)
+    return first.reshape(-1), also.reshape(-1)
 
 
 def _place(channels: int) -> NDArray[np.int64]:
@@ -139,9 +143,11 @@ class Layout:
     rates: NDArray[np.float32]
     """Decay of each sum, per second, negative, float32 [F]."""
     spans: tuple[Span, ...]
-    through: NDArray[np.int64]
-    """Slot that also counts an event of a kind through a channel, -1 where none does, at
+    first: NDArray[np.int64]
+    """Slot that counts an event of a kind through a channel, -1 where none does, at
     ``pair(kind, channel)``, int64 [kinds * (C + 1)]."""
+    also: NDArray[np.int64]
+    """Second slot that counts it, the channel's own."""
     recent: tuple[str, ...]
     """Name of each latest time that is kept, in order."""
     place: NDArray[np.int64]
@@ -167,7 +173,7 @@ class Layout:
             slots,
             np.asarray([_rate(days) for days in half_lives], np.float32),
             _spans(half_lives),
-            _through(len(catalogue.channels)),
+            *_counting(len(catalogue.channels)),
             tuple(slots[slot] for slot in recent),
             _place(len(catalogue.channels)),
             caps,
@@ -178,7 +184,7 @@ class Layout:
         )
 
     def pair(self, kind: NDArray[np.uint8], channel: NDArray[np.int16]) -> NDArray[np.int64]:
-        """Index into ``through`` and ``place``; channel -1 is none; the arguments are [M]."""
+        """Index into ``first``, ``also`` and ``place``; channel -1 is none; [M]."""
         return kind * np.int64(len(self.consented_at) + 1) + (channel + np.int16(1))
 
     def unknown(self, attributes: int, remembered: int) -> tuple[Numbers, Instants]:

@@ -11,7 +11,7 @@ column k at ``k * N + n``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -23,8 +23,6 @@ from envs.catalogue import Catalogue
 from envs.clock import NEVER
 from envs.decisions import EventKind, Events
 from envs.layout import (
-    BY_CHANNEL,
-    COUNTED,
     DISCOUNT,
     ERA_S,
     SPEND,
@@ -195,10 +193,6 @@ def unpack(catalogue: Catalogue, packed: NDArray[np.uint8], remembered: int) -> 
     return users
 
 
-_KIND_SLOT: Final = np.asarray(
-    [COUNTED.index(kind) if kind in COUNTED else -1 for kind in EventKind], np.int64
-)
-_COUNTS: Final = np.asarray([kind in COUNTED or kind in BY_CHANNEL for kind in EventKind])
 _LASTING: Final = np.asarray([kind in LASTING for kind in EventKind])
 
 
@@ -216,27 +210,12 @@ def advance(users: UserState, events: Events) -> NDArray[np.bool_]:
     new = _remember(users, events)
     if not new.all():
         events = events.take(new)
-    counts = _COUNTS.take(events.kind)
-    _change(users, events, counts, int(np.count_nonzero(counts)), _count)
+    _count(users, events)
     present = np.bincount(events.kind, minlength=len(EventKind)).tolist()
     for kind, change in _CHANGES.items():
         if present[kind]:
-            _change(users, events, events.kind == kind, present[kind], change)
+            change(users, events, (events.kind == kind).nonzero()[0])
     return new
-
-
-def _change(
-    users: UserState,
-    events: Events,
-    which: NDArray[np.bool_],
-    how_many: int,
-    change: Callable[[UserState, Events], None],
-) -> None:
-    """Let a change work on some events, bool [M]; taken out only where there are others too."""
-    if 0 < how_many == len(which):
-        change(users, events)
-    elif how_many:
-        change(users, events.take(which.nonzero()[0]))
 
 
 def _runs(rows: Rows) -> Iterator[slice]:
@@ -273,119 +252,130 @@ def _keep_keys(
 
 
 def _count(users: UserState, events: Events) -> None:
-    """Add what counts to the sums, in place.
+    """Add what counts to the sums and note when it was, in place.
 
     A sum holds its events as of the beginning of the latest event's era (forward decay: Cormode
     and others, "Forward decay", 2009): so an event adds one number, whatever came before, and only
     a new era touches the others.
     """
-    latest = users.latest[:, 0]
-    era_start = _era_start(latest.take(events.row))
-    if not (_era_start(events.time) > era_start).any():
-        _add(users, events, era_start)
-    else:
-        for run in _runs(events.row):  # so that a batch is its events one by one, to the bit
-            part = events.take(run)
-            _enter_eras(users, part)
-            _add(users, part, _era_start(latest.take(part.row)))
-    _note_latest(users, events)
-
-
-def _enter_eras(users: UserState, events: Events) -> None:
-    """Users whose time enters a new era get their sums as of its beginning, in place."""
-    latest = users.latest[:, 0]
-    old, new = _era_start(latest.take(events.row)), _era_start(events.time)
-    moved = np.flatnonzero(new > old)
-    latest[events.row.take(moved)] = events.time.take(moved)
-    lived = moved[old.take(moved) > NEVER]
-    since = (new - old).take(lived)
-    users.sums.T[:, events.row.take(lived)] *= np.exp(since * users.layout.rates[:, None])
-
-
-def _add(users: UserState, events: Events, era_start: NDArray[np.int32]) -> None:
-    """Add the weights of events to the sums of their users' eras, in place; the starts are [M]."""
-    number, slot, weight = _weights(users.layout, events)
-    since = (era_start - events.time).take(number)
-    weight *= np.exp(since * users.layout.rates.take(slot))
+    layout, latest = users.layout, users.latest[:, 0]
+    pair = layout.pair(events.kind, events.channel)
+    counted = (layout.first.take(pair) >= 0).nonzero()[0]
+    row, time, pair = events.row.take(counted), events.time.take(counted), pair.take(counted)
+    era_start, new = _era_start(latest.take(row)), _era_start(time)
+    if (new > era_start).any():
+        newest = _era_start(latest)
+        np.maximum.at(newest, row, new)
+        target = newest.take(row)
+        if ((target > era_start) & (new < target)).any():  # some events before the turn of an era:
+            for run in _runs(events.row):  # one by one, so that a batch is that to the bit
+                _count(users, events.take(run))
+            return
+        _enter_eras(users, newest)
+        era_start = target
+    number, slot, weight = _weights(layout, events, counted, pair)
+    decay = (era_start - time).take(number).astype(np.float32)
+    decay *= layout.rates.take(slot)
+    weight *= np.exp(decay, out=decay)
     slot *= len(users)
-    slot += events.row.take(number)
+    slot += row.take(number)
     np.add.at(users.sums.T.reshape(-1), slot, weight)
+    _note_latest(users, row, time, layout.place.take(pair))
+
+
+def _enter_eras(users: UserState, newest: NDArray[np.int32]) -> None:
+    """Users with newer eras (their beginnings, int32 [N]) get their sums as of these, in place."""
+    old = _era_start(users.latest[:, 0])
+    lived = ((newest > old) & (old > NEVER)).nonzero()[0]
+    since = (newest - old).take(lived).astype(np.float32)
+    users.sums.T[:, lived] *= np.exp(since * users.layout.rates[:, None])
 
 
 def _weights(
-    layout: Layout, events: Events
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """What counts: the number of the event [K], the slot [K] and what it adds, float32 [K]."""
-    slot = _KIND_SLOT.take(events.kind)
-    through = layout.through.take(layout.pair(events.kind, events.channel))
-    own, also = (slot >= 0).nonzero()[0], (through >= 0).nonzero()[0]
-    bought = events.kind == EventKind.BOUGHT
-    paid = (bought | (events.kind == EventKind.REFUNDED)).nonzero()[0]
-    bought = bought.take(paid)
-    baskets = events.amount_cents.take(paid) / np.float32(layout.typical_basket_cents)
-    weights = [
-        np.ones(len(own) + len(also), np.float32),
+    layout: Layout, events: Events, counted: Rows, pair: NDArray[np.int64]
+) -> tuple[Rows, NDArray[np.int64], NDArray[np.float32]]:
+    """What is added to the sums, [K].
+
+    Args:
+        layout: of the sums.
+        events: M of them.
+        counted: numbers of those that count, int64 [L].
+        pair: kind and channel of these, see ``Layout.pair``, int64 [L].
+
+    Returns:
+        Which of those that count it comes from, the slot, and how much, float32.
+    """
+    also = layout.also.take(pair)
+    second = (also >= 0).nonzero()[0]
+    kind = events.kind.take(counted)
+    bought = kind == EventKind.BOUGHT
+    paid = (bought | (kind == EventKind.REFUNDED)).nonzero()[0]
+    which, bought = counted.take(paid), bought.take(paid)
+    baskets = events.amount_cents.take(which) / np.float32(layout.typical_basket_cents)
+    money = np.full((2, len(paid)), SPEND, np.int64)
+    money[1] = DISCOUNT
+    weights = (
+        np.ones(len(counted) + len(second), np.float32),
         np.where(bought, baskets, -baskets),
-        events.discount.take(paid) * bought,
-    ]
-    slots = [
-        slot.take(own),
-        through.take(also),
-        np.full(len(paid), SPEND, np.int64),
-        np.full(len(paid), DISCOUNT, np.int64),
-    ]
-    number = np.concatenate([own, also, paid, paid])
-    return number, np.concatenate(slots), np.concatenate(weights, dtype=np.float32)
+        events.discount.take(which) * bought,
+    )
+    number = np.concatenate((np.arange(len(counted)), second, paid, paid))
+    slot = np.concatenate((layout.first.take(pair), also.take(second), *money))
+    return number, slot, np.concatenate(weights, dtype=np.float32)
 
 
-def _note_latest(users: UserState, events: Events) -> None:
-    """Keep the latest times, in place."""
+def _note_latest(
+    users: UserState, row: Rows, time: NDArray[np.int32], place: NDArray[np.int64]
+) -> None:
+    """Keep the latest times, in place; ``place`` is that of ``Layout.place``, the rest [L] too."""
     latest = users.latest.T.reshape(-1)
-    np.maximum.at(latest, events.row, events.time)
-    place = users.layout.place.take(users.layout.pair(events.kind, events.channel))
-    place *= len(users)
-    place += events.row
-    np.maximum.at(latest, place, events.time)
+    np.maximum.at(latest, row, time)
+    np.maximum.at(latest, place * len(users) + row, time)
 
 
-def _contacted(users: UserState, events: Events) -> None:
-    pair = events.channel * np.int64(users.layout.offers) + events.offer
-    for run in _runs(events.row):
-        rows, time, scene = events.row[run], events.time[run], events.scene[run]
+def _contacted(users: UserState, events: Events, which: Rows) -> None:
+    row, time, scene = events.row.take(which), events.time.take(which), events.scene.take(which)
+    channel, offer = events.channel.take(which), events.offer.take(which)
+    pair = channel * np.int64(users.layout.offers) + offer
+    for run in _runs(row):
         for slots in users.layout.caps:
-            slots.insert(users.cap_times, rows, time, scene, pair[run])
+            slots.insert(users.cap_times, row[run], time[run], scene[run], pair[run])
 
 
-def _latest(times: NDArray[np.int32], which: NDArray[np.int16], events: Events) -> None:
+def _latest(
+    times: NDArray[np.int32],
+    named: NDArray[np.int16],
+    events: Events,
+    which: Rows,
+) -> None:
     """Note the time in the named column, or in all columns where none is named (-1)."""
     n, flat = len(times), times.T.reshape(-1)
-    named = np.flatnonzero(which >= 0)
-    index = which.take(named) * np.int64(n) + events.row.take(named)
-    np.maximum.at(flat, index, events.time.take(named))
-    unnamed = np.flatnonzero(which < 0)
-    for column in range(times.shape[1] if len(unnamed) else 0):
-        np.maximum.at(flat, column * n + events.row.take(unnamed), events.time.take(unnamed))
+    row, time, column = events.row.take(which), events.time.take(which), named.take(which)
+    for each in range(times.shape[1]):
+        concerned = ((column == each) | (column < 0)).nonzero()[0]
+        if len(concerned):
+            np.maximum.at(flat, each * n + row.take(concerned), time.take(concerned))
 
 
-def _not_interested(users: UserState, events: Events) -> None:
-    _latest(users.not_interested_at, events.offer, events)
+def _not_interested(users: UserState, events: Events, which: Rows) -> None:
+    _latest(users.not_interested_at, events.offer, events, which)
 
 
-def _opted_out(users: UserState, events: Events) -> None:
-    _latest(users.opted_out_at, events.channel, events)
+def _opted_out(users: UserState, events: Events, which: Rows) -> None:
+    _latest(users.opted_out_at, events.channel, events, which)
 
 
-def _opted_in(users: UserState, events: Events) -> None:
-    _latest(users.opted_in_at, events.channel, events)
+def _opted_in(users: UserState, events: Events, which: Rows) -> None:
+    _latest(users.opted_in_at, events.channel, events, which)
 
 
-def _described(users: UserState, events: Events) -> None:
+def _described(users: UserState, events: Events, which: Rows) -> None:
     """The latest value wins; of two told for one time, the larger."""
     if events.attributes is None:
         return
-    for run in _runs(events.row):
-        rows, told = events.row[run], events.attributes[run]
-        told_at = events.time[run, None]
+    for run in _runs(events.row.take(which)):
+        rows, told = events.row[which[run]], events.attributes[which[run]]
+        told_at = events.time[which[run], None]
         held, held_at = users.attributes[rows], users.attributes_at[rows]
         tie = (told_at == held_at) & (told > held)
         wins = ~np.isnan(told) & ((told_at > held_at) | tie)

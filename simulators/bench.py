@@ -110,8 +110,8 @@ class RandomAllowed:
         for action in range(1, len(passed)):
             passed[action] += passed[action - 1]  # allowed up to this one
         left = (draw * passed[-1]).astype(np.uint8)  # how many of them to pass over
-        actions: NDArray[np.int64]
-        actions = (passed <= left).sum(axis=0, dtype=np.uint8).astype(np.int64)
+        behind = (passed <= left).view(np.uint8)
+        actions: NDArray[np.int64] = behind.sum(axis=0, dtype=np.uint8).astype(np.int64)
         return actions
 
 
