@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.catalogue import Catalogue
-from envs.clock import DAY, HOUR
+from envs.clock import DAY, HOUR, modulo
 from envs.decisions import Moment
 from envs.errors import InputError
 from simulators.hidden import Hidden
@@ -271,7 +271,7 @@ class Behaviour:
 
         For a day after a seen contact it is less: it is the contact that opened the app.
         """
-        hour = moment.local() // np.int32(HOUR) % np.int32(24)
+        hour = modulo(moment.local() // np.int32(HOUR), 24)
         place = hour * np.int32(self._scenes) + moment.scene
         prompted = moment.now - hidden.prompted_at < np.int32(DAY)
         state = (hidden.ripe > hidden.served) * np.int32(2) + prompted

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.clock import HOUR, hour_of_week
+from envs.clock import HOUR, hour_of_week, modulo
 from envs.decisions import Moment
 from simulators.draws import Luck, Purpose
 from simulators.scenes import GAP_MINUTES, HOURS, ScenePath
@@ -36,10 +36,10 @@ class Journey:
         hour = hour_of_week(local)
         state = path.state(routine, hour, moment.scene)
         hours = path.stay(state, luck.uniform(Purpose.DWELL))
-        onward = path.state(routine, (hour + hours) % np.int32(HOURS), moment.scene)
+        onward = path.state(routine, modulo(hour + hours, HOURS), moment.scene)
         scene = path.turn(onward, luck.uniform(Purpose.SCENE)).astype(np.int16)
         entry = (luck.uniform(Purpose.MINUTE) * LATEST_ENTRY_S).astype(np.int32)
-        then = moment.now - local % np.int32(HOUR) + hours * np.int32(HOUR) + entry
+        then = (local // np.int32(HOUR) + hours) * np.int32(HOUR) + entry - moment.utc_offset_s
         return cls(scene, then, path.exposure.take(state) * hours)
 
     def only(self, active: NDArray[np.bool_], moment: Moment) -> Journey:
