@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.clock import hour_of_week, known_zone, parse_time, to_datetime, to_seconds
+from envs.clock import hour_of_week, known_zone, modulo, parse_time, to_datetime, to_seconds
 from envs.clock import utc_offset_seconds as utc_offset
 from envs.errors import InputError
 
@@ -61,3 +61,9 @@ def test_the_week_begins_on_monday_at_midnight() -> None:
     assert hour_of_week(
         np.asarray([monday, monday - 1, monday + 25 * 3600], np.int32)
     ).tolist() == [0, 167, 25]
+
+
+@given(st.lists(st.integers(-(2**30), 2**31 - 1), min_size=1), st.integers(1, 100_000))
+def test_a_remainder_is_that_of_floor_division(values: list[int], divisor: int) -> None:
+    found = modulo(np.asarray(values, np.int32), divisor)
+    assert found.tolist() == [value % divisor for value in values]

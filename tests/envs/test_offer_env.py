@@ -8,7 +8,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 import simulators  # noqa: F401 (registers the environments)
 from envs.decisions import draw_actions
+from envs.encoding import Encoding
 from envs.errors import InputError
+from envs.offer_env import OfferVectorEnv
+from envs.rules import reserve_cents
+from simulators.make import world_factory
+from simulators.world import SyntheticWorld
 
 PARTS = ("margin_cents", "offer_cost_cents", "contact_cost_cents", "opt_out_cost_cents")
 
@@ -128,3 +133,72 @@ def test_actions_that_do_not_exist_are_refused(actions: list[int]) -> None:
     env.reset(seed=0)
     with pytest.raises(InputError, match="actions of shape"):
         env.step(np.asarray(actions))
+
+
+def test_the_docstring_names_every_block_of_features_and_everything_in_info() -> None:
+    specification = OfferVectorEnv.__doc__ or ""
+    env = vector(2)
+    env.reset(seed=0)
+    *_, info = env.step(np.zeros(2, np.int64))
+    for key in info:
+        assert f"``{key}``" in specification, key
+    blocks = {"scene=NAME", "attribute=NAME:VALUE"}  # as the table writes them
+    for name in Encoding(world_factory().catalogue).names:
+        stem, colon, rest = name.partition(":")
+        if not colon and "=" not in name:
+            blocks.add(name)
+        elif stem in ("cap_used", "consent"):
+            blocks.add(f"{stem}:{'CAP' if stem == 'cap_used' else 'CHANNEL'}")
+        elif stem.startswith("attribute") and "=" not in name:
+            blocks.add(f"{stem}:NAME")
+        elif colon and not stem.startswith("attribute"):
+            exact = rest in ("spend", "discount")
+            kind = rest if exact else "KIND" if stem == "count" or "/" not in rest else "contacted"
+            blocks.add(f"{stem}:{kind}" + ("/CHANNEL" if "/" in rest else ""))
+    for block in blocks:
+        assert f"``{block}``" in specification, block
+
+
+def test_a_world_is_made_at_each_reset_and_never_before() -> None:
+    class Counting:
+        catalogue = world_factory().catalogue
+        made = 0
+
+        def __call__(self, num_users: int, seed: int) -> SyntheticWorld:
+            self.made += 1
+            return SyntheticWorld(num_users, seed)
+
+    worlds = Counting()
+    env = OfferVectorEnv(worlds, num_envs=2)
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(np.zeros(2, np.int64))
+    assert worlds.made == 0
+    env.reset(seed=0)
+    env.reset(seed=1)
+    assert worlds.made == 2
+
+
+def test_what_was_handed_out_stays_as_it_was() -> None:
+    env, rng = vector(50, days=3.0), np.random.default_rng(0)
+    observation, _ = env.reset(seed=4)
+    kept = []
+    for _ in range(40):
+        actions = allowed_at_random(observation["action_mask"], rng)
+        observation, reward, terminated, truncated, info = env.step(actions)
+        handed = [*observation.values(), reward, terminated, truncated, *info.values()]
+        kept += [(array, array.copy()) for array in handed]
+    assert all(np.array_equal(array, copy) for array, copy in kept)
+
+
+def test_no_action_is_allowed_that_the_worlds_budget_cannot_pay() -> None:
+    env, rng = vector(300, preset="budget"), np.random.default_rng(0)
+    observation, _ = env.reset(seed=0)
+    reserve = reserve_cents(env.unwrapped.world.catalogue)
+    refused = 0
+    for _ in range(60):
+        left = np.broadcast_to(env.unwrapped.world.budget_left(), 300)
+        dear = reserve > left[:, None]
+        refused += int(dear[:, 1:].sum())
+        assert not (observation["action_mask"].astype(bool) & dear)[:, 1:].any()
+        observation, *_ = env.step(allowed_at_random(observation["action_mask"], rng))
+    assert refused > 0
