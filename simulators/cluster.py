@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,9 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from envs.errors import InputError
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 STAYS_HERE: Final = (".git", ".venv", "runs")
 """Folders of the checkout that no other machine needs."""
+PATIENCE_S: Final = 5.0
+"""How long a cluster may take to answer."""
 RERUNS: Final = 5
 """How often a task is begun anew after its worker died."""
 STORE_BYTES: Final = 200 * 2**20
@@ -70,17 +75,41 @@ def quiet_ray(
 
 
 def _join(address: str) -> None:
-    """Become a driver of a cluster, with this checkout's code unless a job brought it along."""
+    """Become a driver of a cluster, with this checkout's code unless a job brought it along.
+
+    Raises:
+        InputError: there is no cluster.
+    """
     import ray
 
     submitted = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
     code = {"working_dir": str(ROOT), "excludes": [f"/{name}" for name in STAYS_HERE]}
-    ray.init(
-        address=address,
-        runtime_env=None if submitted else code,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
+    refused = InputError(
+        f"no Ray cluster answers at {address}: start one, or leave the address out"
     )
+    if not _answers(address):  # Ray itself would try for minutes
+        raise refused
+    try:
+        ray.init(
+            address=address,
+            runtime_env=None if submitted else code,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+    except (ConnectionError, ValueError):
+        raise refused from None
+
+
+def _answers(address: str) -> bool:
+    """Whether anything listens there; what is no host and port is for Ray to understand."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        return True
+    try:
+        with socket.create_connection((host, int(port)), PATIENCE_S):
+            return True
+    except (OSError, OverflowError):
+        return False
 
 
 def everywhere(

@@ -16,6 +16,7 @@ from rich.table import Table
 from envs.catalogue import load_catalogue
 from envs.errors import InputError
 from envs.lineage import lineage
+from simulators.cluster import quiet_ray
 from simulators.content import joined_hash
 from simulators.make import world_factory
 from simulators.progress import Bar
@@ -57,7 +58,7 @@ class RunConfig:
     signals: bool = False
     """Keep what an app had of the users too: place, motion, device, network, page, weather."""
     batch_size: int = BATCH
-    """Users side by side; the trace is the same for any."""
+    """Users side by side; the trace is the same for any. Memory grows with them and the days."""
     workers: int = 0
     """Ray tasks at a time; 0: no Ray, or all cores of the cluster at --address."""
     address: str | None = None
@@ -85,9 +86,16 @@ def run_rollout(config: RunConfig, load_policy: LoadPolicy) -> None:
     job = _job(config, load_policy)
     started = time.perf_counter()
     bar = Bar(f"playing {job.policy.name}", shown=not config.json)
-    with _place(config.out) as kept, bar:
+    with _ray(config), _place(config.out) as kept, bar:
         run = _played(config, job, kept, bar.update)
     _print(run, config, time.perf_counter() - started)
+
+
+def _ray(config: RunConfig) -> AbstractContextManager[None]:
+    """Ray before the bar begins, if anybody asks for it."""
+    if not config.workers and config.address is None:
+        return nullcontext()
+    return quiet_ray(config.address, config.workers)
 
 
 def _place(out: str | None) -> AbstractContextManager[TraceFile | TraceFolder | None]:

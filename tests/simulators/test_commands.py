@@ -71,6 +71,8 @@ def test_the_bench_names_its_figures(capsys: pytest.CaptureFixture[str]) -> None
         (["run", "--users", "0"], "users 0"),
         (["run", "--days", "0"], "days 0"),
         (["run", "--workers", "-1"], "workers -1"),
+        (["run", "--address", "127.0.0.1:1"], "127.0.0.1:1"),
+        (["run", "--address", "moon"], "moon"),
         (["run", "--out", "/proc/nowhere/trace"], "/proc/nowhere/trace"),
         (["run", "--preset", "atlantis"], "atlantis"),
         (["run", "--catalogue", "nowhere.yaml"], "nowhere.yaml"),
