@@ -81,9 +81,9 @@ class CapSlots:
         if self.scenes == 1:
             oldest = times.T[last : self.offset + self.width : limit]
         else:
-            column = last + moment.scene * np.int64(self.groups * limit)
-            column = column + np.arange(self.groups)[:, None] * limit
-            oldest = times.T.reshape(-1).take(column * n + np.arange(n))
+            first = (np.arange(self.groups)[:, None] * limit + last) * n + np.arange(n)
+            index = first + moment.scene * np.int64(self.groups * limit * n)
+            oldest = times.T.reshape(-1).take(index)
         return oldest > self.window_start(moment)
 
     def used(self, times: NDArray[np.int32], moment: Moment, share: NDArray[np.float32]) -> None:

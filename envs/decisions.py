@@ -146,12 +146,12 @@ _columns: Final[Callable[[Events], tuple[Any, ...]]] = attrgetter(
 
 
 def _column(values: ArrayLike, dtype: type[np.generic], size: int) -> Any:
+    if isinstance(values, int | float):  # most columns hold one value
+        column = np.empty(size, dtype)
+        column.fill(values)
+        return column
     given = np.asarray(values, dtype)
-    if given.shape == (size,):
-        return given
-    column = np.empty(size, dtype)
-    column[:] = given
-    return column
+    return given if given.shape == (size,) else np.full(size, given, dtype)
 
 
 def _attributes(parts: Sequence[Events]) -> NDArray[np.float32] | None:
