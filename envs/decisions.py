@@ -146,9 +146,9 @@ _columns: Final[Callable[[Events], tuple[Any, ...]]] = attrgetter(
 
 
 def _column(values: ArrayLike, dtype: type[np.generic], size: int) -> Any:
-    if isinstance(values, int | float):  # most columns hold one value
+    if isinstance(values, int):  # most columns hold one value; NumPy is slow to see it in an enum
         column = np.empty(size, dtype)
-        column.fill(values)
+        column.fill(int(values))
         return column
     given = np.asarray(values, dtype)
     return given if given.shape == (size,) else np.full(size, given, dtype)
