@@ -97,7 +97,7 @@ class Events:
         channel: ArrayLike = -1,
         offer: ArrayLike = -1,
         amount_cents: ArrayLike = 0,
-        discount: ArrayLike = 0.0,
+        discount: ArrayLike = 0,
         key: ArrayLike = 0,
         attributes: NDArray[np.float32] | None = None,
     ) -> Events:
