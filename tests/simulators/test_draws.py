@@ -20,7 +20,7 @@ def test_the_same_draw_is_made_in_any_company() -> None:
 
 @pytest.mark.parametrize("purpose", Purpose)
 def test_draws_are_uniform(purpose: Purpose) -> None:
-    # 28 purposes, each refused by a fair generator once in 1e6: a false alarm in 35,000 runs
+    # 48 purposes, each refused by a fair generator once in 1e6: a false alarm in 20,000 runs
     draws = uniforms(1, np.arange(MANY), 5, purpose)
     assert kstest(draws, "uniform").pvalue > 1e-6
     assert draws.min() > 0 and draws.max() < 1
@@ -33,7 +33,7 @@ def test_draws_of_one_user_over_time_are_uniform() -> None:
 
 
 def test_purposes_times_users_and_seeds_are_uncorrelated() -> None:
-    # |r| beyond 6 / sqrt(n) happens by chance in 2e-9 of cases; about 400 cases
+    # |r| beyond 6 / sqrt(n) happens by chance in 2e-9 of cases; about 1,300 cases
     users = np.arange(MANY)
     columns = [uniforms(3, users, 10, purpose) for purpose in Purpose]
     columns += [uniforms(3, users, 11, Purpose.ACTION), uniforms(3, users + 1, 10, Purpose.ACTION)]
@@ -53,3 +53,10 @@ def test_luck_taken_for_some_users_is_their_luck() -> None:
 
 def test_no_purpose_shares_its_number() -> None:
     assert len({int(purpose) for purpose in Purpose}) == len(Purpose.__members__)
+
+
+def test_several_purposes_at_once_are_each_ones_draws() -> None:
+    luck = Luck(user_keys(5, np.arange(50)), np.full(50, TRAITS))
+    purposes = (Purpose.NEEDS, Purpose.TASTE_2, Purpose.SEE)
+    for drawn, purpose in zip(luck.several(purposes), purposes, strict=True):
+        assert drawn.tolist() == luck.uniform(purpose).tolist()

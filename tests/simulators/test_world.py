@@ -86,19 +86,19 @@ def paid_in(played: list[Step], kind: EventKind) -> int:
 
 def test_what_is_returned_earns_nothing_and_is_paid_back() -> None:
     world = SyntheticWorld(400, seed=5, preset=replace(DEFAULT, returned=1.0))
-    played = live(world, 300)
+    played = live(world, 200)
     for step in played:
         assert not step.parts.margin_cents.any() and not step.parts.offer_cost_cents.any()
     bought, refunded = paid_in(played, EventKind.BOUGHT), paid_in(played, EventKind.REFUNDED)
     still = int(world.hidden.promised_cents[world.hidden.promised_at != NEVER].sum())
-    assert refunded > bought / 2 > 0
+    assert refunded > bought / 4 > 0
     assert bought + still - refunded == world.hidden.refund_cents.sum()
 
 
 def test_a_share_of_the_purchases_is_returned_after_them() -> None:
     preset = replace(DEFAULT, returned=0.3, leaving_per_day=0.0)
     world = SyntheticWorld(600, seed=20, preset=preset)
-    played = live(world, 600, silent=True)
+    played = live(world, 400, silent=True)
     bought = np.concatenate([s.events.row[s.events.kind == EventKind.BOUGHT] for s in played])
     earned = sum(int((s.parts.margin_cents > 0).sum()) for s in played)
     # beyond 5 errors of the binomial law once in 1.7e6 runs
@@ -156,22 +156,30 @@ def test_scenes_and_times_do_not_depend_on_the_actions() -> None:
     assert np.array_equal(quiet.hidden.ripe[stayed], busy.hidden.ripe[stayed])
 
 
-def test_contacts_make_no_demand_out_of_nothing() -> None:
-    quiet = SyntheticWorld(500, seed=7, preset=ALWAYS_LOYAL)
-    busy = SyntheticWorld(500, seed=7, preset=ALWAYS_LOYAL)
-    without, contacted = sales(live(quiet, 600, silent=True)), sales(live(busy, 600))
+@pytest.fixture(scope="module")
+def loyal_lives() -> tuple[list[Step], list[Step]]:
+    """Nine weeks of 500 users who buy anyway: left alone, and contacted."""
+    quiet, busy = (SyntheticWorld(500, seed=7, preset=ALWAYS_LOYAL) for _ in range(2))
+    return live(quiet, 600, silent=True), live(busy, 600)
+
+
+def test_contacts_make_no_demand_out_of_nothing(
+    loyal_lives: tuple[list[Step], list[Step]],
+) -> None:
+    without, contacted = (sales(played) for played in loyal_lives)
     further = contacted - without
     assert without.sum() > 2000
     assert set(np.unique(further)) <= {0, 1}  # at most the next need, met early
     assert (further == 1).any()
 
 
-def test_contacts_to_those_who_buy_anyway_lose_money() -> None:
-    # nine weeks of 500 users, paired: the loss is tens of standard errors from 0
-    quiet = SyntheticWorld(500, seed=8, preset=ALWAYS_LOYAL)
-    busy = SyntheticWorld(500, seed=8, preset=ALWAYS_LOYAL)
-    without = np.sum([s.parts.net_cents() for s in live(quiet, 600, silent=True)], axis=0)
-    contacted = np.sum([s.parts.net_cents() for s in live(busy, 600)], axis=0)
+def test_contacts_to_those_who_buy_anyway_lose_money(
+    loyal_lives: tuple[list[Step], list[Step]],
+) -> None:
+    # paired: the loss is tens of standard errors from 0
+    without, contacted = (
+        np.sum([step.parts.net_cents() for step in played], axis=0) for played in loyal_lives
+    )
     assert (contacted - without).mean() < 0
 
 
