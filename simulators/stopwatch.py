@@ -22,6 +22,9 @@ from simulators.draws import Luck
 from simulators.expectations import Expectations
 from simulators.hidden import Hidden, Nights
 from simulators.journey import Journey
+from simulators.partings import Partings
+from simulators.purchases import Purchases
+from simulators.purse import Purse
 from simulators.reports import Reports
 from simulators.world import SyntheticWorld
 
@@ -37,6 +40,7 @@ PARTS: Final[dict[str, tuple[tuple[Any, tuple[str, ...] | None], ...]]] = {
         (Hidden, None),
         (Baskets, None),
     ),
+    "purchases and partings": ((Purchases, None), (Partings, None), (Purse, None)),
     "draws": ((Luck, None),),
     "reports": ((Reports, None), (Events, ("concatenate",))),
     "new persons": ((SyntheticWorld, ("restart",)),),
