@@ -52,6 +52,8 @@ def test_the_hash_changes_with_content_and_not_with_comments() -> None:
             "channels.4.scenes",
             "mini_program",
         ),
+        ("category: home", "category: toys", "offers.3.category", "toys"),
+        ("[everyday, home]", "[home, home]", "categories.1", "home"),
         ("quiet: [22, 8]", "quiet: [22, 24]", "channels.0.quiet.1", "24"),
         ("quiet: [22, 8]", "quiet: [22, 22]", "channels.0.quiet", "22"),
         ("discount: 0.30", "discount: .nan", "offers.4.discount", "nan"),
