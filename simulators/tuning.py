@@ -1,6 +1,7 @@
 """Rivals at their best: what can be chosen is chosen on users of their own, never on those judged.
 
-All candidates play side by side as rows of one world, each with the same users and luck.
+All candidates play side by side as rows of one world, each with the same users and luck, under all
+rules.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ Floats = NDArray[np.float64]
 
 TUNING_SEED: Final = 7919
 """Added to the seed of the users judged."""
-DAYS: Final = 60.0
-"""Five sixths of the weight of an endless future lie in them."""
-SEVERAL: Final = 400
+DAYS: Final = 40.0
+"""Seven tenths of the weight of an endless future lie in them."""
+SEVERAL: Final = 300
 """Users on whom constants are compared."""
-FEW: Final = 100
+FEW: Final = 60
 """Users on whom prices are compared roughly."""
-MANY: Final = 250
+MANY: Final = 180
 """The same near the best."""
 MARGIN_SHARES: Final = tuple(0.001 * 2.0**step for step in range(9))
 """Prices of a unit of fatigue, as shares of what a typical basket earns."""
@@ -86,6 +87,6 @@ def _worth(
 ) -> Floats:
     """Mean value of each candidate, whose users are neighbouring rows, [candidates]."""
     same = Users(np.tile(np.arange(users), candidates))
-    played = play(preset, catalogue, seed + TUNING_SEED, player, same, DAYS)
+    played = play(preset, catalogue, seed + TUNING_SEED, player, same, DAYS, all_rules=True)
     worth: Floats = played.value_cents.reshape(candidates, users).mean(axis=1)
     return worth

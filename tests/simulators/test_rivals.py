@@ -210,9 +210,11 @@ def test_tuning_users_are_not_those_judged(monkeypatch: pytest.MonkeyPatch) -> N
     few(monkeypatch)
     seeds = []
 
-    def noted(preset: Preset, catalogue: Catalogue, seed: int, *rest: object) -> object:
+    def noted(
+        preset: Preset, catalogue: Catalogue, seed: int, *rest: object, all_rules: bool
+    ) -> object:
         seeds.append(seed)
-        return play(preset, catalogue, seed, *rest)  # type: ignore[arg-type]
+        return play(preset, catalogue, seed, *rest, all_rules=all_rules)  # type: ignore[arg-type]
 
     monkeypatch.setattr(tuning, "play", noted)
     preset = find_preset("small")
