@@ -33,15 +33,22 @@ class Leaf:
 Tree = Mapping[str, "Leaf | Tree"]
 
 
-def read_story(name: str) -> dict[str, Leaf | Tree]:
+def read_story(name: str, above: tuple[str, ...] = ()) -> dict[str, Leaf | Tree]:
     """The tree of a preset, with what it is based on and what was fitted.
+
+    ``above`` are the presets that are based on it.
 
     Raises:
         InputError: the files are wrong; file, line and field are named.
     """
     own = _read(STORIES / f"{name}.yaml")
     base = own.pop("based_on", None)
-    tree = read_story(str(base.value)) if isinstance(base, Leaf) else {}
+    tree: dict[str, Leaf | Tree] = {}
+    if isinstance(base, Leaf):
+        lower = str(base.value)
+        if lower in (name, *above) or not (STORIES / f"{lower}.yaml").exists():
+            raise InputError(f"{base.place}: based_on: no preset to build on (got {lower!r})")
+        tree = read_story(lower, (name, *above))
     tree = merged(tree, own)
     fitted = _read(STORIES / FITTED).get(name, {}) if (STORIES / FITTED).exists() else {}
     return merged(tree, fitted) if isinstance(fitted, Mapping) else tree

@@ -99,6 +99,13 @@ def test_a_wrong_number_is_refused_by_file_line_and_field(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("base", ["atlantis", "mine"])
+def test_a_base_that_is_none_is_refused_by_file_and_line(folder: Path, base: str) -> None:
+    (folder / "mine.yaml").write_text(f"story: mine\nbased_on: {base}\n")
+    with pytest.raises(InputError, match=rf"mine\.yaml:2: based_on: .*{base}"):
+        find_preset("mine")
+
+
 def test_a_preset_that_cannot_be_is_refused_when_it_is_made() -> None:
     with pytest.raises(ValueError, match="Moon"):
         replace(find_preset("default"), time_zone="Moon/Base")
