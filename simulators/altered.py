@@ -40,6 +40,11 @@ class Altered(Stress):
         with self._felt():
             return self.world.step(actions, active)
 
+    def gains(self, rows: Rows, actions: Rows) -> NDArray[np.float64]:
+        """As the world inside, with the traits of the moment."""
+        with self._felt():
+            return self.world.gains(rows, actions)
+
     def action_gains(self) -> NDArray[np.float64]:
         """As the world inside, with the traits of the moment."""
         with self._felt():

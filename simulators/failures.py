@@ -49,8 +49,13 @@ class FailedChannel(Stress):
         parts = replace(step.parts, contact_cost_cents=step.parts.contact_cost_cents + cents)
         return replace(step, parts=parts, expected_cents=step.expected_cents - cents)
 
-    def action_gains(self) -> NDArray[np.float64]:
+    def gains(self, rows: Rows, actions: Rows) -> NDArray[np.float64]:
         """A lost contact gains nothing and costs its send."""
+        lost = self._failing(self.world.moment()).take(rows) & self._of_channel.take(actions)
+        return np.where(lost, -self.world.send_cents.take(actions), self.world.gains(rows, actions))
+
+    def action_gains(self) -> NDArray[np.float64]:
+        """As ``gains``, for every row and action."""
         lost = self._failing(self.world.moment())[:, None] & self._of_channel
         return np.where(lost, -self.world.send_cents, self.world.action_gains())
 

@@ -55,10 +55,12 @@ def restless(name: str) -> Preset:
     return replace(
         preset,
         archetypes=tuple(replace(kind, temper=0.3) for kind in preset.archetypes),
-        return_per_week=1.0,
-        leaving_per_day=0.01,
-        returned=0.3,
+        needs_factor=4.0,
+        click_to_buy=0.9,
+        returned=0.5,
         later_share=0.7,
+        return_per_week=1.0,
+        leaving_per_day=0.02,
     )
 
 
@@ -123,6 +125,8 @@ def test_the_gain_foretold_of_an_action_is_the_one_that_comes(setting: Setting) 
     for _ in range(setting.steps):
         here, gains = ~life.world.departed, life.world.action_gains()
         assert np.isfinite(gains).all() and not gains[:, 0].any()
+        last = np.full(setting.users, gains.shape[1] - 1)
+        assert np.array_equal(life.world.gains(place, last), gains[:, -1])
         step = life.step()
         came = step.expected_cents - step.silence_cents
         assert np.allclose(gains[place, life.actions][here], came[here], atol=1e-9)
@@ -275,6 +279,10 @@ def test_the_purse_holds_the_budget_less_what_was_spent(setting: Setting) -> Non
         spent += life.step().parts.spend_cents()
         assert (reserve_cents(world.catalogue)[life.actions] <= left).all()
         assert not free[np.arange(setting.users), life.actions].any()
+    fresh, started = setting.world(), np.arange(setting.users)
+    world.restart(started, started)
+    weeks = (fresh.moment().now - world.start_s) / (7 * DAY)
+    assert np.allclose(world.budget_left(), 20.0 * weeks)
 
 
 @given(settings_of_worlds)
@@ -361,6 +369,44 @@ def test_those_who_are_left_in_silence_live_as_if_nobody_were_contacted(setting:
         theirs = everything(silent, quiet)
         for name, values in everything(mixed, busy).items():
             assert np.array_equal(values[spared], theirs[name][spared], equal_nan=True), name
+
+
+def alike(**numbers: float) -> Preset:
+    """One kind of people without spread, whose baskets are all the same."""
+    preset = find_preset("small")
+    kind = replace(preset.archetypes[0], loyalty=0.8, temper=0.02, tiring=0.0)
+    calm = {"basket_spread": 0.0, "leaving_per_day": 0.0} | numbers
+    return replace(preset, archetypes=(kind,), **calm)
+
+
+STRONG = {
+    "sales": alike(needs_factor=4.0, click_to_buy=0.9, contact_effect=3.0, returned=0.3),
+    "opt-outs": alike(needs_factor=0.001, return_per_week=0.5),
+}
+"""Worlds in which one term of the conditional mean outweighs the noise of all others."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("effect", STRONG)
+def test_strong_effects_are_in_the_conditional_means(effect: str) -> None:
+    # sums of martingale differences: beyond five errors once in 1.7e6 runs
+    life = Life(SyntheticWorld(10_000, 18, STRONG[effect]), "eager")
+    played = [life.step() for _ in range(80)]
+    surplus = np.sum([step.parts.net_cents() - step.expected_cents for step in played], axis=0)
+    assert abs(surplus.mean()) < 5 * surplus.std() / 10_000**0.5
+
+
+def test_a_contact_that_can_do_nothing_is_worth_what_its_send_costs() -> None:
+    preset = find_preset("budget")
+    kinds = tuple(replace(kind, temper=0.0) for kind in preset.archetypes)
+    life = Life(
+        SyntheticWorld(200, 19, replace(preset, archetypes=kinds, contact_effect=0.0)), "eager"
+    )
+    played = [life.step() for _ in range(30)]
+    for step in played:
+        lost = step.silence_cents - step.expected_cents
+        assert np.allclose(lost, step.parts.contact_cost_cents)
+    assert sum(int(step.parts.contact_cost_cents.sum()) for step in played) > 1000
 
 
 @pytest.mark.slow
