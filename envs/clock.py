@@ -75,7 +75,7 @@ def known_zone(name: str) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _transitions(zone: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def _transitions(zone: str) -> tuple[tuple[int, ...], NDArray[np.int32]]:
     """When the zone's distance to UTC changes (seconds [T]) and what it is from then on (s [T])."""
     if not known_zone(zone):
         raise InputError(f"time zone {zone!r} does not exist: use an IANA name, e.g. Europe/Berlin")
@@ -95,7 +95,7 @@ def _transitions(zone: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
             low, high = (middle, high) if offset(middle) == offsets[-1] else (low, middle)
         starts.append(high)
         offsets.append(offset(high))
-    return np.asarray(starts, np.int64), np.asarray(offsets, np.int32)
+    return tuple(starts), np.asarray(offsets, np.int32)
 
 
 def _offset(info: ZoneInfo, second: int) -> timedelta:

@@ -261,6 +261,8 @@ def _count(users: UserState, events: Events) -> None:
     layout, latest = users.layout, users.latest[:, 0]
     pair = layout.pair(events.kind, events.channel)
     counted = (layout.first.take(pair) >= 0).nonzero()[0]
+    if not len(counted):
+        return
     row, time, pair = events.row.take(counted), events.time.take(counted), pair.take(counted)
     era_start, new = _era_start(latest.take(row)), _era_start(time)
     if (new > era_start).any():
