@@ -85,6 +85,33 @@ def test_a_batch_is_its_events_one_by_one(history: list[dict[str, object]]) -> N
     assert pack(lived(history)).tobytes() == pack(lived(history, one_by_one=True)).tobytes()
 
 
+def test_a_user_alone_and_among_many_is_the_same_to_the_bit() -> None:
+    rng = np.random.default_rng(3)
+    people, size = 37, 400
+    together = UserState.empty(CATALOGUE, people)
+    alone = [UserState.empty(CATALOGUE, 1) for _ in range(people)]
+    for batch in range(12):  # two months, so that everybody enters new eras, some within a batch
+        kinds = rng.choice([kind for kind in EventKind if kind is not EventKind.DESCRIBED], size)
+        known = kinds == EventKind.CONTACTED
+        events = Events.of(
+            rng.integers(0, people, size),
+            kinds,
+            NOON + batch * 5 * DAY + rng.integers(-DAY, 6 * DAY, size),
+            rng.integers(0, 12, size),
+            np.where(known, rng.integers(0, 5, size), rng.integers(-1, 5, size)),
+            np.where(known, rng.integers(0, 6, size), rng.integers(-1, 6, size)),
+            rng.integers(0, 9000, size),
+            rng.random(size).astype(np.float32),
+        )
+        advance(together, events)
+        for person, user in enumerate(alone):
+            own = events.take(events.row == person)
+            own.row[:] = 0
+            advance(user, own)
+    packed = pack(together)
+    assert all(pack(user)[0].tobytes() == packed[row].tobytes() for row, user in enumerate(alone))
+
+
 def test_what_is_repeated_or_too_late_is_reported() -> None:
     users = UserState.empty(CATALOGUE, 1, remembered=2)
     viewed = Events.of([0, 0, 0, 0], EventKind.VIEWED, [5, 9, 9, 1], key=[1, 2, 2, 3])
