@@ -1,4 +1,4 @@
-"""Commands of the worlds: ``python -m simulators run|bench|replay|import|traffic``."""
+"""Commands of the worlds, such as ``python -m simulators run`` or ``oracle``."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ COMMANDS: Final = {
     ),
     "replay": Command("simulators.replay", "ReplayConfig", "run_replay", (load_policy,)),
     "import": Command("simulators.importing", "ImportConfig", "run_import"),
+    "oracle": Command("simulators.oracle", "OracleConfig", "run_oracle"),
     "traffic": Command("simulators.traffic", "TrafficConfig", "run_traffic"),
 }
 

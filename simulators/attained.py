@@ -6,7 +6,6 @@ look at what the service knows. Everybody meets the same luck, so differences ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,9 +20,8 @@ from simulators.known_rules import KnownRules
 from simulators.plan import Plan, Standing, Today
 from simulators.population import Traits
 from simulators.presets import Preset
+from simulators.steadying import Steadying
 from simulators.world import SyntheticWorld
-
-Progress = Callable[[float], None]
 
 
 class Player(Protocol):
@@ -60,7 +58,7 @@ class Attained:
     """A user-week, by row, float64 [N]."""
     refused: dict[str, float]
     """Share of the contacts that a rule left out of plans would have refused, by its name and for
-    any of them; under all rules the share of the contacts that were refused."""
+    any of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ def play(
     days: float,
     all_rules: bool = False,
     gamma: float = GAMMA,
-    progress: Progress | None = None,
+    steadying: Steadying | None = None,
 ) -> Attained:
     """Let a player decide for users, each from the start of the world.
 
@@ -93,39 +91,34 @@ def play(
         player: decides.
         users: whom to follow.
         days: how long.
-        all_rules: refused contacts are not made. Otherwise only the rules that plans know bind,
-            and it is counted what the others would have refused.
+        all_rules: all rules bind. Otherwise only those that plans know, and it is counted what
+            the others would have refused.
         gamma: discount a day.
-        progress: told the share done.
+        steadying: takes the luck of selling out of the values; their means stay as they are.
     """
     n = len(users.ids)
     world = SyntheticWorld(n, seed, preset, catalogue)
     world.restart(np.arange(n), users.ids, users.traits)
     referee = _Referee(KnownRules(catalogue), all_rules)
     player.begin(world)
+    if steadying:
+        steadying.begin()
     until = world.start_s + round(days * DAY)
-    total, made = np.zeros(n), np.zeros(n)
+    total, made, none = np.zeros(n), np.zeros(n), np.zeros(n)
     active = world.moment().now < until
     while active.any():
         moment = world.moment()
         actions = referee.play(world, player, active)
+        due = steadying.due(world, actions) if steadying else none
         step = world.step(actions, active)
         player.learn(moment, actions, step, world)
-        worth = gamma ** ((moment.now - world.start_s) / DAY) * step.expected_cents
-        total += np.where(active, worth, 0.0)
+        luck = steadying.luck(world, moment, due) if steadying else none
+        weight = gamma ** ((moment.now - world.start_s) / DAY)
+        total += np.where(active, weight * (step.expected_cents - luck), 0.0)
         made += actions > 0
         active = active & ~step.departed & (world.moment().now < until)
-        if progress is not None:
-            progress(_share_done(world, active, until))
     values = np.asarray([flow(value, days, gamma) for value in total])
     return Attained(values, made / (days / 7), referee.shares())
-
-
-def _share_done(world: SyntheticWorld, active: NDArray[np.bool_], until: int) -> float:
-    if not active.any():
-        return 1.0
-    passed = int(world.moment().now[active].min()) - world.start_s
-    return passed / (until - world.start_s)
 
 
 class _Referee:
@@ -139,22 +132,20 @@ class _Referee:
     def play(
         self, world: SyntheticWorld, player: Player, active: NDArray[np.bool_]
     ) -> NDArray[np.int64]:
-        """The player's actions; refused contacts become silence under all rules, int64 [N]."""
+        """The player's actions, int64 [N]."""
         refusals = self._rules.rules.refusals(world.users, world.moment(), world.budget_left())
-        wanted = player.decide(world, (refusals & self._rules.known_bits) == 0)
-        wanted = np.where(active, wanted, 0)
-        rows = np.flatnonzero(wanted)
-        bits = refusals[rows, wanted[rows]]
+        binding = refusals if self._all_rules else refusals & self._rules.known_bits
+        actions = np.where(active, player.decide(world, binding == 0), 0)
+        rows = np.flatnonzero(actions)
+        bits = refusals[rows, actions[rows]]
         self._contacts += len(rows)
         for name, bit in self._rules.left_out.items():
             self._refused[name] += int(np.count_nonzero(bits & bit))
         self._refused["any"] += int(np.count_nonzero(bits))
-        if self._all_rules:
-            wanted[rows[bits != 0]] = 0
-        return wanted
+        return actions
 
     def shares(self) -> dict[str, float]:
-        """Of the contacts wanted."""
+        """Of the contacts made."""
         return {name: count / max(self._contacts, 1) for name, count in self._refused.items()}
 
 

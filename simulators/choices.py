@@ -12,7 +12,7 @@ from simulators.grid import Grid
 from simulators.known_rules import KnownRules
 from simulators.population import Traits
 from simulators.presets import INTERRUPTING, WAITING
-from simulators.reactions import Nature, Reactions
+from simulators.reactions import Nature, Reactions, served
 from simulators.week import Week
 
 Floats = NDArray[np.floating[Any]]
@@ -92,7 +92,7 @@ class Choices:
         grid: Grid,
     ) -> None:
         self._reactions = Reactions(nature, grid, traits)
-        self._grid, self._week, self._served = grid, week, self._reactions.served()
+        self._grid, self._week, self._served = grid, week, served(nature.stages)
         self._limited = rules.contacts_a_day is not None
         catalogue, behaviour = nature.catalogue, nature.behaviour
         bits = np.uint16(1) << catalogue.action_channel[1:].astype(np.uint16)

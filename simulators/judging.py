@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from envs.catalogue import Catalogue
 from simulators.attained import Attained, Optimal, Player, Rival, Silent, play
+from simulators.criterion import GAMMA
 from simulators.grid import Nodes
 from simulators.panel import Panel
-from simulators.plan import Plan
+from simulators.plan import Plan, Potential
 from simulators.planning import Planner
 from simulators.population import Traits
 from simulators.presets import Preset
+from simulators.steadying import Steadying
 from simulators.world import START
 
 Individuals = NDArray[np.int64]
@@ -37,11 +39,27 @@ class Setting:
         """A planner for this world."""
         return Planner(self.catalogue, self.preset, START, nodes=nodes)
 
-    def play(self, player: Player, individuals: Individuals, all_rules: bool = False) -> Attained:
-        """What a player attains with the copies of some individuals."""
-        users = self.panel.part(individuals)
+    def play(
+        self,
+        player: Player,
+        individuals: Individuals,
+        potentials: list[Potential] | None = None,
+        all_rules: bool = False,
+    ) -> Attained:
+        """What a player attains with the copies of some individuals.
+
+        Their potentials, where they are known, take most of the luck out of it.
+        """
+        copies = np.repeat(np.arange(len(individuals)), self.panel.copies)
         return play(
-            self.preset, self.catalogue, self.seed, player, users, self.days, all_rules=all_rules
+            self.preset,
+            self.catalogue,
+            self.seed,
+            player,
+            self.panel.part(individuals),
+            self.days,
+            all_rules=all_rules,
+            steadying=Steadying(potentials, copies, GAMMA) if potentials else None,
         )
 
     def optimal(self, plans: list[Plan]) -> Optimal:
@@ -59,15 +77,16 @@ class OptimumOf:
         """Plans stay here: they are large."""
         persons, planner = setting.panel.persons, setting.planner()
         plans = [planner.plan(persons.take(np.asarray([i]))) for i in self.individuals]
-        player = setting.optimal(plans)
+        player, potentials = setting.optimal(plans), [plan.potential for plan in plans]
         return Optimum(
             np.asarray([plan.value_cents for plan in plans]),
             np.asarray([plan.silence_cents for plan in plans]),
             {
-                "silence": setting.play(Silent(), self.individuals),
-                "attained": setting.play(player, self.individuals),
-                ALL_RULES: setting.play(player, self.individuals, all_rules=True),
+                "silence": setting.play(Silent(), self.individuals, potentials),
+                "attained": setting.play(player, self.individuals, potentials),
+                ALL_RULES: setting.play(player, self.individuals, potentials, all_rules=True),
             },
+            potentials,
         )
 
 
@@ -81,6 +100,7 @@ class Optimum:
     """With no contact at all, exact, float64 [I]."""
     played: dict[str, Attained]
     """Of their copies."""
+    potentials: list[Potential]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +114,12 @@ class RefinedOf:
         planner = setting.planner(Nodes().doubled())
         persons = setting.panel.persons
         plans = [planner.plan(persons.take(np.asarray([i]))) for i in self.individuals]
+        potentials = [plan.potential for plan in plans]
         return Optimum(
             np.asarray([plan.value_cents for plan in plans]),
             np.asarray([plan.silence_cents for plan in plans]),
-            {"attained": setting.play(setting.optimal(plans), self.individuals)},
+            {"attained": setting.play(setting.optimal(plans), self.individuals, potentials)},
+            potentials,
         )
 
 
@@ -120,10 +142,11 @@ class RivalOf:
 
     player: Rival
     individuals: Individuals
+    potentials: list[Potential]
 
     def done(self, setting: Setting) -> Attained:
-        """Under the rules that plans know, as the optimum is."""
-        return setting.play(self.player, self.individuals)
+        """Under all rules, as everybody has to."""
+        return setting.play(self.player, self.individuals, self.potentials, all_rules=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,17 @@ class Today:
 
 
 @dataclass(frozen=True, slots=True)
+class Potential:
+    """About what an individual is worth from an opportunity on, without fatigue and habit."""
+
+    week: Week
+    values: NDArray[np.float32]
+    """Cents by pair, stage, contacts today and plane, float32 [pairs, G, C, P]."""
+    to_come: NDArray[np.float32]
+    """Mean of the next opportunity's value, discounted, by what the contact left, the same."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The solution for one individual."""
 
@@ -100,6 +111,7 @@ class Plan:
     table: NDArray[np.float16]
     """Worth of each action beyond silence in cents, float16 [pairs, G, counts, 2, X, A]: with both
     groups of channels open, and with the other group lost."""
+    potential: Potential
 
     def advantages(self, at: Standing) -> NDArray[np.float32]:
         """What each action is worth beyond silence, cents, float32 [N, A].

@@ -19,10 +19,11 @@ from envs.catalogue import Catalogue
 from envs.clock import DAY, hour_of_week, parse_time, utc_offset_seconds
 from simulators.choices import PLANES, Choices
 from simulators.criterion import GAMMA, flow
+from simulators.extrapolating import Extrapolation
 from simulators.grid import Grid, Nodes
 from simulators.journey import LATEST_ENTRY_S
 from simulators.known_rules import KnownRules
-from simulators.plan import Plan
+from simulators.plan import Plan, Potential
 from simulators.population import Traits
 from simulators.presets import Preset
 from simulators.reactions import Nature, Reactions, start_stages
@@ -69,7 +70,7 @@ class Planner:
         grid = Grid.of(self.nodes, traits, weights, depths, self.rules.contacts_a_day)
         choices = Choices(self.nature, self.rules, week, traits, grid)
         solver = _Solver(self, week, traits, grid, choices)
-        solver.begin_from(resting)
+        solver.begin_from(resting.values)
         solver.solve(TOLERANCE, resting.start_value())
         return Plan(
             traits,
@@ -80,7 +81,17 @@ class Planner:
             self._flow(resting.start_value()),
             choices.open_actions(),
             solver.advantages(choices),
+            self._potential(solver, traits, choices),
         )
+
+    def _potential(self, solver: _Solver, traits: Traits, choices: Choices) -> Potential:
+        """The values of a usual cell, and their means over what comes next."""
+        week = self._week(int(traits.routine[0]))
+        values = solver.values[..., solver.usual_cell(), None]
+        ahead = _Solver(self, week, traits, Grid.rested(), choices)
+        ahead.begin_from(values)
+        to_come = np.stack([ahead.to_come(pair, lasting=True) for pair in range(len(week))])
+        return Potential(week, values[..., 0].copy(), to_come[..., 0])
 
     def _week(self, routine: int) -> Week:
         if routine not in self._weeks:
@@ -135,17 +146,21 @@ class _Solver:
         self._choices = choices
         self._start_stages = start_stages(traits)
 
-    def begin_from(self, resting: _Solver) -> None:
-        """Start from the values of somebody whom nobody contacts."""
-        self.values[:] = resting.values
+    def begin_from(self, values: Floats) -> None:
+        """Start from values for fewer planes, counts or cells."""
+        self.values[:] = values
         for hour in range(HOURS):
             self._arrive(hour)
 
     def solve(self, tolerance: float, silence: float = 0.0) -> None:
-        """Sweep until what is left to change is small beside the gain over silence."""
+        """Sweep until what is left to change is small beside the gain over silence.
+
+        The values of the week's first hours are all that one sweep hands on to the next.
+        """
         longest = self._week.longest()
         early = slice(0, self._week.first[longest])
         contraction = self._gamma ** ((HOURS - longest) / 24)
+        extrapolation = Extrapolation()
         least = ROUNDING * float(np.finfo(self.values.dtype).eps)
         for _ in range(MOST_SWEEPS):
             before = self.values[early].copy()
@@ -155,7 +170,9 @@ class _Solver:
             value = self.start_value()
             if left <= max(tolerance * abs(value - silence), least * abs(value)):
                 return
-            self._hurry(change, contraction)
+            self.values[early] = extrapolation.onward(before, self.values[early])
+            for hour in range(longest):
+                self._arrive(hour)
         raise ArithmeticError(f"values still change after {MOST_SWEEPS} sweeps")
 
     def start_value(self) -> float:
@@ -174,24 +191,16 @@ class _Solver:
         """Q of contacts less Q of silence, float16 [pairs, G, counts, planes, X, A]."""
         return np.stack(
             [
-                choices.advantages(pair, self._continuation(pair), self._silence(pair))
+                choices.advantages(pair, self.to_come(pair), self._silence(pair))
                 for pair in range(len(self._week))
             ]
         )
-
-    def _hurry(self, change: Floats, contraction: float) -> None:
-        """Add what later sweeps would add, if everybody's values went on moving together."""
-        axes = (0, 1, 2, 4)
-        shift = change.mean(axis=axes, keepdims=True) * (contraction / (1 - contraction))
-        self.values += shift
-        for arriving in self._arriving:
-            arriving += shift
 
     def _sweep(self) -> None:
         """One week backwards."""
         for hour in reversed(range(HOURS)):
             for pair in range(self._week.first[hour], self._week.first[hour + 1]):
-                to_come, silence = self._continuation(pair), self._silence(pair)
+                to_come, silence = self.to_come(pair), self._silence(pair)
                 if self._choices is None:
                     self.values[pair] = to_come + silence
                 else:
@@ -205,9 +214,16 @@ class _Solver:
         here = flat[self._week.first[hour] : self._week.first[hour + 1]]
         self._arriving[hour] = (turns @ here).reshape(len(turns), *self.values.shape[1:])
 
-    def _continuation(self, pair: int) -> Floats:
-        """What is to come after an opportunity, given the state right after the contact."""
-        total = np.zeros_like(self.values[pair])
+    def usual_cell(self) -> int:
+        """A cell such as contacted users often are in: somewhat tired, used to list prices."""
+        return len(self._grid.fatigue) // 3 * len(self._grid.reference)
+
+    def to_come(self, pair: int, lasting: bool = False) -> Floats:
+        """What is to come after an opportunity, given the state right after the contact.
+
+        With ``lasting`` as if nobody left for good.
+        """
+        total: Floats = np.zeros_like(self.values[pair])
         for way in self._ways[pair]:
             then = self._arriving[way.arrival][way.row]
             if way.nights:
@@ -215,12 +231,12 @@ class _Solver:
             if self._planes > 1:
                 then = then + way.returning * (then[:, :, :1] - then)
             moved = way.moving @ then.reshape(len(then), -1)
-            total += moved.reshape(total.shape) * way.staying
+            total += moved.reshape(total.shape) * (1.0 if lasting else way.staying)
         return total
 
     def _silence(self, pair: int) -> Floats:
         """Mean of what is earned with no contact until the next opportunity, [G, 1, 1, X]."""
-        over = self._reactions.over_cents * self._ripening[pair]
+        over: Floats = self._reactions.over_cents * self._ripening[pair]
         cells: Floats = over[:, None, None, :]
         return cells
 

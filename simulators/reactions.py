@@ -161,9 +161,12 @@ class Reactions:
         matrix[RIPE_SERVED:, IDLE] = chance
         return matrix
 
-    def served(self) -> NDArray[np.int64]:
-        """The stage after a sale, int64 [G]."""
-        return np.where(np.arange(self.stages) == IDLE, IDLE_SERVED, RIPE_SERVED)
+
+def served(stages: int) -> NDArray[np.int64]:
+    """The stage after a sale, by the stage before it, int64 [G]."""
+    after = np.full(stages, RIPE_SERVED)
+    after[[IDLE, IDLE_SERVED]] = IDLE_SERVED
+    return after
 
 
 def start_stages(traits: Traits) -> NDArray[np.float64]:

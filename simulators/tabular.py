@@ -25,7 +25,7 @@ from simulators.journey import LATEST_ENTRY_S
 from simulators.known_rules import KnownRules
 from simulators.population import Traits
 from simulators.presets import Preset
-from simulators.reactions import Nature, Reactions, start_stages
+from simulators.reactions import Nature, Reactions, served, start_stages
 from simulators.scenes import HOURS
 from simulators.week import Week
 from simulators.world import SyntheticWorld
@@ -265,7 +265,8 @@ class _Builder:
     def _served(self) -> sparse.csr_array:
         """From each state to the same with its need met, [S, S]."""
         states = self._states
-        after = states.number[states.pair, self._reactions.served()[states.stage], states.contacts]
+        met = served(self._reactions.stages)[states.stage]
+        after = states.number[states.pair, met, states.contacts]
         size = len(states)
         return sparse.csr_array((np.ones(size), (np.arange(size), after)), shape=(size, size))
 

@@ -42,9 +42,9 @@ class Played:
         gain, base = self.panel.figure(self.gain(name)), self.value_silence()
         return Figure(base + gain.mean, base + gain.low, base + gain.high)
 
-    def share(self, name: str) -> Figure:
-        """Share of the attained gain over silence, with the interval of a ratio of means."""
-        return self._ratio(self.gain(name), self.gain("attained"))
+    def share(self, name: str, of: str) -> Figure:
+        """Share of another policy's gain over silence, with the interval of a ratio of means."""
+        return self._ratio(self.gain(name), self.gain(of))
 
     def error(self) -> Figure:
         """Planned less attained, as a share of the attained gain over silence.
