@@ -20,13 +20,13 @@ Floats = NDArray[np.float64]
 
 TUNING_SEED: Final = 7919
 """Added to the seed of the users judged."""
-DAYS: Final = 40.0
-"""Seven tenths of the weight of an endless future lie in them."""
+DAYS: Final = 50.0
+"""Three quarters of the weight of an endless future lie in them."""
 SEVERAL: Final = 300
 """Users on whom constants are compared."""
-FEW: Final = 60
+FEW: Final = 80
 """Users on whom prices are compared roughly."""
-MANY: Final = 180
+MANY: Final = 240
 """The same near the best."""
 MARGIN_SHARES: Final = tuple(0.001 * 2.0**step for step in range(9))
 """Prices of a unit of fatigue, as shares of what a typical basket earns."""
