@@ -16,12 +16,12 @@ from envs.catalogue import Catalogue
 from simulators.hidden import OPEN
 from simulators.plan import Plan, Standing
 from simulators.scenes import HOURS
+from simulators.tabular import DAYS
 
 LEVELS: Final = 40
 """Fatigue is drawn in so many steps."""
 COLOURS: Final = ("#f2f2f2", "#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377")
 """Silence first, then the channels (Tol's bright scheme, told apart by the colour-blind)."""
-DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def draw_oracle(

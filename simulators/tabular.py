@@ -8,7 +8,7 @@ scene), the stage of the need, and the contacts since midnight.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from simulators.week import Week
 from simulators.world import SyntheticWorld
 
 Floats = NDArray[np.float64]
+DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,18 @@ class FiniteModel:
         pair = self.week.number[hour_of_week(moment.local()), moment.scene]
         contacts = np.rint(hidden.fatigue).astype(np.int64)
         return self.states.number[pair, stage(hidden).astype(np.int64), contacts]
+
+    def names(self, catalogue: Catalogue, preset: Preset) -> list[str]:
+        """What each state is, for people, such as "Tue 18 h, home_evening, idle, 1 contact"."""
+        stages = ["idle", "idle and served", "ripe and served"]
+        stages += [f"in need of {category}" for category in preset.categories]
+        states, week = self.states, self.week
+        return [
+            f"{DAYS[int(week.hour[pair]) // 24]} {int(week.hour[pair]) % 24} h, "
+            f"{catalogue.scenes[int(week.scene[pair])].name}, {stages[kind]}, "
+            f"{contacts} contact{'' if contacts == 1 else 's'}"
+            for pair, kind, contacts in zip(states.pair, states.stage, states.contacts, strict=True)
+        ]
 
 
 def finite_model(

@@ -42,6 +42,14 @@ def test_the_best_values_solve_the_bellman_equation(model: FiniteModel, best: So
     assert np.abs(model.worth(best.values).max(axis=0) - best.values).max() < 1e-9
 
 
+def test_every_state_has_a_name_of_its_own(model: FiniteModel) -> None:
+    names = model.names(CATALOGUE, TABULAR)
+    assert len(set(names)) == len(names) == len(model.states)
+    world = SyntheticWorld(5, seed=1, preset=TABULAR)
+    state, scene = model.state_of(world), world.moment().scene
+    assert all(CATALOGUE.scenes[s].name in names[k] for k, s in zip(state, scene, strict=True))
+
+
 @pytest.mark.slow
 def test_linear_programming_finds_the_same_optimum(model: FiniteModel, best: Solution) -> None:
     size = len(model.states)
