@@ -1,8 +1,8 @@
 """Honest rivals of the optimum: looking ahead is worth what it adds to the best of them.
 
 * **Myopic**: traits and hidden state known; the best mean gain of the present step.
-* **Priced myopic**: the same, less a price for the fatigue that a contact adds and less a share of
-  the later purchase that a sale takes the place of. Both are tuned on other users.
+* **Priced myopic**: the same, less a price for the fatigue that a contact adds, tuned on other
+  users, and with a sale charged with the later purchase that it takes the place of.
 * **Best constant**: one action whenever it is allowed, the best of all on other users.
 * **No information**: everybody is taken for the mean user; the stage of the need is filtered from
   the history as if that were so, and the mean user's plan is followed.

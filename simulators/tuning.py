@@ -20,19 +20,20 @@ Floats = NDArray[np.float64]
 
 TUNING_SEED: Final = 7919
 """Added to the seed of the users judged."""
-DAYS: Final = 50.0
-"""Three quarters of the weight of an endless future lie in them."""
+DAYS: Final = 60.0
+"""Five sixths of the weight of an endless future lie in them."""
 SEVERAL: Final = 300
 """Users on whom constants are compared."""
-FEW: Final = 80
+FEW: Final = 120
 """Users on whom prices are compared roughly."""
-MANY: Final = 240
+MANY: Final = 600
 """The same near the best."""
 MARGIN_SHARES: Final = tuple(0.001 * 2.0**step for step in range(9))
 """Prices of a unit of fatigue, as shares of what a typical basket earns."""
 NEARBY: Final = (0.5, 0.65, 0.8, 1.0, 1.25, 1.55, 2.0)
 """Of the best of them."""
-LATER_SHARES: Final = (0.5, 0.75, 1.0, 1.25)
+WHOLE: Final = 1.0
+"""A sale is charged with the whole of the later purchase; tuning that share as well won nothing."""
 
 
 def best_constant(preset: Preset, catalogue: Catalogue, seed: int) -> Constant:
@@ -45,36 +46,23 @@ def best_constant(preset: Preset, catalogue: Catalogue, seed: int) -> Constant:
 
 
 def priced_myopic(preset: Preset, catalogue: Catalogue, seed: int) -> Myopic:
-    """The myopic policy with the best price of fatigue and charge for later purchases.
+    """The myopic policy with the best price of fatigue, sales charged with later purchases.
 
-    Chance blurs neighbouring prices, so the second round fits a quadratic in the logarithm of the
-    price and in the charge, and takes its best point among those tried.
+    Chance blurs neighbouring prices, so the second round fits a parabola in the logarithm of the
+    price, and takes its best point among those tried.
     """
     unit = catalogue.margin * catalogue.typical_basket_cents
-    wide = _grid(unit * np.asarray([0.0, *MARGIN_SHARES]), (0.0, 1.0))
+    wide = unit * np.asarray(MARGIN_SHARES)
     best = wide[_priced(preset, catalogue, seed, wide, FEW).argmax()]
-    near = _grid(max(best[0], unit * MARGIN_SHARES[0]) * np.asarray(NEARBY), LATER_SHARES)
+    near = best * np.asarray(NEARBY)
     worth = _priced(preset, catalogue, seed, near, MANY)
-    price, share = near[_smooth(near, worth).argmax()]
-    return Myopic("myopic_priced", float(price), float(share))
+    parabola = np.polynomial.Polynomial.fit(np.log(near), worth, 2)
+    return Myopic("myopic_priced", float(near[parabola(np.log(near)).argmax()]), WHOLE)
 
 
-def _grid(prices: Floats, shares: tuple[float, ...]) -> Floats:
-    """Every price with every share, [candidates, 2]."""
-    return np.asarray([(price, share) for price in prices for share in shares])
-
-
-def _smooth(grid: Floats, worth: Floats) -> Floats:
-    """The quadratic nearest to the worths of the candidates, at the candidates."""
-    price, share = np.log(grid[:, 0]), grid[:, 1]
-    terms = np.stack([np.ones_like(price), price, share, price**2, price * share, share**2], axis=1)
-    fitted: Floats = terms @ np.linalg.lstsq(terms, worth, rcond=None)[0]
-    return fitted
-
-
-def _priced(preset: Preset, catalogue: Catalogue, seed: int, grid: Floats, users: int) -> Floats:
-    price, share = np.repeat(grid, users, axis=0).T
-    return _worth(preset, catalogue, seed, Myopic("candidates", price, share), len(grid), users)
+def _priced(preset: Preset, catalogue: Catalogue, seed: int, prices: Floats, users: int) -> Floats:
+    player = Myopic("candidates", np.repeat(prices, users), WHOLE)
+    return _worth(preset, catalogue, seed, player, len(prices), users)
 
 
 def _worth(
