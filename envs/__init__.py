@@ -7,6 +7,7 @@ Room map, each file one concept:
 * ``decisions``: the moment, the events, the step, and the draw of an action.
 * ``caps``: contact caps as the latest contact times.
 * ``layout``: what the arrays of a user state mean.
+* ``sums``: decayed sums, kept as of the beginning of an era.
 * ``users``: what the service may know of a user; ``advance`` is the only way in.
 * ``rules``: which actions are allowed now, and which rule refused the others.
 * ``encoding``: what a policy sees.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any, Final, Protocol
 
@@ -137,6 +138,12 @@ class Events:
         columns: list[Any] = [column[chosen] for column in _columns(self)]
         columns.append(None if told is None else told[chosen])
         return Events(*columns)
+
+
+def runs(rows: NDArray[np.int64]) -> Iterator[slice]:
+    """Slices of events' rows [M], cut where a user might come up again: none is twice in a run."""
+    starts = np.flatnonzero(rows[1:] <= rows[:-1]) + 1
+    return (slice(start, stop) for start, stop in pairwise([0, *starts.tolist(), len(rows)]))
 
 
 _columns: Final[Callable[[Events], tuple[Any, ...]]] = attrgetter(

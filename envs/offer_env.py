@@ -96,7 +96,7 @@ baskets, and of the discounts taken; 30 days |
 (30 days) through a channel |
     | ``recency:KIND``, ``recency:contacted/CHANNEL`` | 0 to 1 | 1 / (1 + days since the latest); \
 near 0 when never |
-    | ``reference_discount`` | 0 to 2 | discounts taken, over purchases plus a half |
+    | ``reference_discount`` | 0 to 1 | discounts taken, over purchases plus a half |
     | ``cap_used:CAP`` | 0 to 1 | share of a cap in use, for caps that count everything together |
     | ``consent:CHANNEL`` | 0 or 1 | whether the channel may be used |
     | ``attribute=NAME:VALUE`` | 0 or 1 | an attribute that is a choice; all 0 when unknown |

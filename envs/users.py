@@ -11,23 +11,16 @@ column k at ``k * N + n``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.catalogue import Catalogue
-from envs.clock import NEVER
-from envs.decisions import EventKind, Events
-from envs.layout import (
-    DISCOUNT,
-    ERA_S,
-    SPEND,
-    Layout,
-)
+from envs.decisions import EventKind, Events, runs
+from envs.layout import Layout
+from envs.sums import count, decay
 
 Rows = NDArray[np.int64]
 
@@ -150,21 +143,9 @@ class UserState:
             now: seconds since the epoch, int32 [N].
             out: where to put them, float32 [N, F]; a new array when left out.
         """
-        sums = self.sums
-        decayed = np.empty_like(sums) if out is None else out
-        latest = self.latest[:, 0]
-        since = np.maximum(now, latest)
-        since -= _era_start(latest)
-        elapsed = since.astype(np.float32)
-        factors = {rate: np.exp(elapsed * rate) for rate in {s.rate for s in self.layout.spans}}
-        for span in self.layout.spans:
-            np.multiply(sums.T[span.slots], factors[span.rate], out=decayed.T[span.slots])
+        decayed = np.empty_like(self.sums) if out is None else out
+        decay(self.layout, self.sums, self.latest[:, 0], now, decayed)
         return decayed
-
-
-def _era_start(times: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Where the era of each time begins, int32 [N]."""
-    return times // np.int32(ERA_S) * np.int32(ERA_S)
 
 
 def pack(users: UserState) -> NDArray[np.uint8]:
@@ -210,18 +191,12 @@ def advance(users: UserState, events: Events) -> NDArray[np.bool_]:
     new = _remember(users, events)
     if not new.all():
         events = events.take(new)
-    _count(users, events)
+    count(users.layout, users.sums, users.latest, events)
     present = np.bincount(events.kind, minlength=len(EventKind)).tolist()
     for kind, change in _CHANGES.items():
         if present[kind]:
             change(users, events, (events.kind == kind).nonzero()[0])
     return new
-
-
-def _runs(rows: Rows) -> Iterator[slice]:
-    """The events cut where a user might come up again: none is twice within a run."""
-    starts = np.flatnonzero(rows[1:] <= rows[:-1]) + 1
-    return (slice(start, stop) for start, stop in pairwise([0, *starts.tolist(), len(rows)]))
 
 
 def _remember(users: UserState, events: Events) -> NDArray[np.bool_]:
@@ -233,7 +208,7 @@ def _remember(users: UserState, events: Events) -> NDArray[np.bool_]:
     share = (users.seen.shape[1] + 2) // 3  # views crowd nothing out that matters for long
     for group, place in ((lasting, slice(0, share)), (~lasting, slice(share, None))):
         keyed = np.flatnonzero(group & (events.key != 0))
-        for run in _runs(events.row.take(keyed)):
+        for run in runs(events.row.take(keyed)):
             part = keyed[run]
             new[part] = _keep_keys(users.seen[:, place], users.seen_at[:, place], events.take(part))
     return new
@@ -251,95 +226,11 @@ def _keep_keys(
     return new
 
 
-def _count(users: UserState, events: Events) -> None:
-    """Add what counts to the sums and note when it was, in place.
-
-    A sum holds its events as of the beginning of the latest event's era (forward decay: Cormode
-    and others, "Forward decay", 2009): so an event adds one number, whatever came before, and only
-    a new era touches the others.
-    """
-    layout, latest = users.layout, users.latest[:, 0]
-    pair = layout.pair(events.kind, events.channel)
-    counted = (layout.first.take(pair) >= 0).nonzero()[0]
-    if not len(counted):
-        return
-    row, time, pair = events.row.take(counted), events.time.take(counted), pair.take(counted)
-    era_start, new = _era_start(latest.take(row)), _era_start(time)
-    if (new > era_start).any():
-        newest = _era_start(latest)
-        np.maximum.at(newest, row, new)
-        target = newest.take(row)
-        if ((target > era_start) & (new < target)).any():  # some events before the turn of an era:
-            for run in _runs(events.row):  # one by one, so that a batch is that to the bit
-                _count(users, events.take(run))
-            return
-        _enter_eras(users, newest)
-        era_start = target
-    number, slot, weight = _weights(layout, events, counted, pair)
-    decay = (era_start - time).take(number).astype(np.float32)
-    decay *= layout.rates.take(slot)
-    weight *= np.exp(decay, out=decay)
-    slot *= len(users)
-    slot += row.take(number)
-    np.add.at(users.sums.T.reshape(-1), slot, weight)
-    _note_latest(users, row, time, layout.place.take(pair))
-
-
-def _enter_eras(users: UserState, newest: NDArray[np.int32]) -> None:
-    """Users with newer eras (their beginnings, int32 [N]) get their sums as of these, in place."""
-    old = _era_start(users.latest[:, 0])
-    lived = ((newest > old) & (old > NEVER)).nonzero()[0]
-    since = (newest - old).take(lived).astype(np.float32)
-    users.sums.T[:, lived] *= np.exp(since * users.layout.rates[:, None])
-
-
-def _weights(
-    layout: Layout, events: Events, counted: Rows, pair: NDArray[np.int64]
-) -> tuple[Rows, NDArray[np.int64], NDArray[np.float32]]:
-    """What is added to the sums, [K].
-
-    Args:
-        layout: of the sums.
-        events: M of them.
-        counted: numbers of those that count, int64 [L].
-        pair: kind and channel of these, see ``Layout.pair``, int64 [L].
-
-    Returns:
-        Which of those that count it comes from, the slot, and how much, float32.
-    """
-    also = layout.also.take(pair)
-    second = (also >= 0).nonzero()[0]
-    kind = events.kind.take(counted)
-    bought = kind == EventKind.BOUGHT
-    paid = (bought | (kind == EventKind.REFUNDED)).nonzero()[0]
-    which, bought = counted.take(paid), bought.take(paid)
-    baskets = events.amount_cents.take(which) / np.float32(layout.typical_basket_cents)
-    money = np.full((2, len(paid)), SPEND, np.int64)
-    money[1] = DISCOUNT
-    weights = (
-        np.ones(len(counted) + len(second), np.float32),
-        np.where(bought, baskets, -baskets),
-        events.discount.take(which) * bought,
-    )
-    number = np.concatenate((np.arange(len(counted)), second, paid, paid))
-    slot = np.concatenate((layout.first.take(pair), also.take(second), *money))
-    return number, slot, np.concatenate(weights, dtype=np.float32)
-
-
-def _note_latest(
-    users: UserState, row: Rows, time: NDArray[np.int32], place: NDArray[np.int64]
-) -> None:
-    """Keep the latest times, in place; ``place`` is that of ``Layout.place``, the rest [L] too."""
-    latest = users.latest.T.reshape(-1)
-    np.maximum.at(latest, row, time)
-    np.maximum.at(latest, place * len(users) + row, time)
-
-
 def _contacted(users: UserState, events: Events, which: Rows) -> None:
     row, time, scene = events.row.take(which), events.time.take(which), events.scene.take(which)
     channel, offer = events.channel.take(which), events.offer.take(which)
     pair = channel * np.int64(users.layout.offers) + offer
-    for run in _runs(row):
+    for run in runs(row):
         for slots in users.layout.caps:
             slots.insert(users.cap_times, row[run], time[run], scene[run], pair[run])
 
@@ -375,7 +266,7 @@ def _described(users: UserState, events: Events, which: Rows) -> None:
     """The latest value wins; of two told for one time, the larger."""
     if events.attributes is None:
         return
-    for run in _runs(events.row.take(which)):
+    for run in runs(events.row.take(which)):
         rows, told = events.row[which[run]], events.attributes[which[run]]
         told_at = events.time[which[run], None]
         held, held_at = users.attributes[rows], users.attributes_at[rows]

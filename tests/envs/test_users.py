@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 
 from envs.catalogue import load_catalogue
 from envs.decisions import EventKind, Events
-from envs.layout import SPEND, slot_names
+from envs.layout import SPEND
 from envs.users import UserState, advance, pack, unpack
 
 CATALOGUE = load_catalogue()
-SLOTS = slot_names(CATALOGUE)
 NOON = 158_155_200  # 2025-01-05T12:00Z
 DAY = 86_400
 
@@ -127,32 +126,6 @@ def test_a_purchase_told_late_counts_after_any_number_of_views() -> None:
     assert advance(users, late).tolist() == [False]
     spend = users.decayed(np.asarray([NOON + 39], np.int32))[0, SPEND]
     assert spend == pytest.approx(0.5 ** (1 / 30), rel=1e-4)
-
-
-def test_a_sum_halves_in_its_half_life() -> None:
-    users = UserState.empty(CATALOGUE, 1)
-    advance(users, Events.of([0], EventKind.CONTACTED, NOON, 0, channel=0, offer=0))
-    slot = SLOTS.index("contacted/push")
-    later = users.decayed(np.asarray([NOON + 2 * DAY], np.int32))
-    assert later[0, slot] == pytest.approx(0.5, rel=1e-6)
-
-
-def test_before_the_latest_event_sums_are_those_at_it() -> None:
-    users = UserState.empty(CATALOGUE, 1)
-    advance(users, Events.of([0], EventKind.VIEWED, NOON))
-    advance(users, Events.of([0], EventKind.CLICKED, NOON + 100 * DAY))
-    viewed = SLOTS.index("viewed")
-    at = users.decayed(np.asarray([NOON + 100 * DAY], np.int32))
-    assert at[0, viewed] == pytest.approx(0.5 ** (100 / 7), rel=1e-5)
-    assert users.decayed(np.asarray([NOON], np.int32)).tobytes() == at.tobytes()
-
-
-def test_years_without_an_event_leave_nothing_behind() -> None:
-    users = UserState.empty(CATALOGUE, 1)
-    advance(users, Events.of([0], EventKind.BOUGHT, NOON, amount_cents=2950))
-    advance(users, Events.of([0], EventKind.VIEWED, NOON + 20 * 365 * DAY))
-    now = np.asarray([NOON + 24 * 365 * DAY], np.int32)
-    assert np.isfinite(users.decayed(now)).all() and users.decayed(now).max() < 1e-30
 
 
 def test_a_refund_takes_spend_back() -> None:
