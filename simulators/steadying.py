@@ -73,15 +73,17 @@ class Steadying:
     def luck(self, world: SyntheticWorld, before: Moment, due: Floats) -> Floats:
         """After the step: how much more came than was due, float64 [N]; all of it is luck.
 
-        Nothing where summer time began or ended underway: the week knows no such journey.
+        Nothing where summer time began or ended underway, or has just moved the user to an hour
+        at which the week has nobody in that scene: such journeys are in no plan.
         """
         moment = world.moment()
         hours = moment.local() // HOUR - before.local() // HOUR
         contacts = self._today.contacts(moment)
         needs = stage(world.hidden).astype(np.int64)
         value = self._read("values", moment, needs, contacts, _plane(world))
-        usual = moment.utc_offset_s == before.utc_offset_s
-        return np.where(usual, value * self._gamma ** (hours / 24) - due, 0.0)
+        luck = value * self._gamma ** (hours / 24) - due
+        usual = (moment.utc_offset_s == before.utc_offset_s) & np.isfinite(luck)
+        return np.where(usual, luck, 0.0)
 
     def _read(
         self,
@@ -97,7 +99,8 @@ class Steadying:
             values: NDArray[np.float32] = getattr(potential, table)
             pair = potential.week.number[hour[rows], moment.scene[rows]]
             count = np.minimum(contacts[rows], values.shape[2] - 1)
-            cents[rows] = values[pair, needs[rows], count, plane[rows]]
+            found = values[pair, needs[rows], count, plane[rows]]
+            cents[rows] = np.where(pair >= 0, found, np.nan)
         return cents
 
 
