@@ -9,9 +9,10 @@ from typing import Any, Final
 import yaml
 
 from simulators.fitting import RHYTHM, Fitted, Number, read_number
+from simulators.preset_files import FITTED, STORIES
 from simulators.presets import Preset
 
-FILE: Final = Path(__file__).parent / "stories" / "fitted.yaml"
+FILE: Final = STORIES / FITTED
 HEAD: Final = """\
 # Numbers fitted to published moments (simulators/published.yaml), by preset; presets that are based
 # on one take its numbers too. Written by `python -m simulators calibrate --fit`, never by hand.

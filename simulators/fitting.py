@@ -14,13 +14,14 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
+from scipy.optimize import OptimizeResult, least_squares
 from scipy.stats import qmc
 
 from simulators.experiments import figures
 from simulators.presets import Archetype, ChannelNature, Preset, SceneNature, find_preset
 from simulators.published import published
 from simulators.scenes import around_the_clock
+from simulators.sources import HOURS
 
 Floats = NDArray[np.float64]
 Part = TypeVar("Part", Preset, Archetype, ChannelNature, SceneNature)
@@ -29,8 +30,10 @@ NOON: Final = 14
 """The hour at which rhythms are 1: what they are relative to."""
 STEP: Final = 0.04
 """Relative step of the finite differences: wide enough that draws average out."""
-SEARCH: Final[dict[str, Any]] = {"ftol": 1e-3, "xtol": 1e-3, "max_nfev": 15}
+SEARCH: Final[dict[str, Any]] = {"ftol": 1e-2, "xtol": 1e-3, "max_nfev": 12}
 """When a search ends: little is won, little moves, or so many trials were made."""
+CLOSE: Final = 0.1
+"""It ends as well when no moment is farther off than this, in half intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +78,20 @@ BLOCKS: Final = (
         "attention", _hours("default", "attention_by_hour", (7, 22)), ("taken_at_7", "taken_at_22")
     ),
     Block(
-        "hours",
-        _hours("default", "browsing_by_hour", (10, 18, 22))
-        + _hours("default", "needs_by_hour", (10, 18, 22)),
+        "looking",
         (
-            "views_from_8_to_12",
-            "views_from_12_to_16",
-            "views_from_20_to_24",
-            "purchases_from_8_to_12",
-            "purchases_from_12_to_16",
-            "purchases_from_20_to_24",
+            *_hours("default", "browsing_by_hour", HOURS[:-1]),
+            Number("default", "scenes.night.browsing", 0.002, 0.9),
         ),
+        tuple(f"views_at_{hour}" for hour in HOURS),
+    ),
+    Block(
+        "needs",
+        (
+            *_hours("default", "needs_by_hour", HOURS[:-1]),
+            Number("default", "scenes.night.intent", 0.005, 3.0),
+        ),
+        tuple(f"purchases_at_{hour}" for hour in HOURS),
     ),
     Block(
         "push",
@@ -127,7 +133,7 @@ BLOCKS: Final = (
             Number("sparse", "browsing_factor", 1e-4, 1.0),
             Number("sparse", "basket_factor", 0.5, 20.0),
             Number("sparse", "basket_spread", 0.1, 2.0),
-            Number("sparse", "taste_spread", 0.1, 5.0),
+            Number("sparse", "taste_spread", 0.1, 10.0),
             Number("default", "channels.email.clicked", 0.02, 0.9),
             Number("default", "misfit", 0.005, 1.0),
             Number("default", "click_to_buy", 0.005, 0.9),
@@ -148,14 +154,9 @@ BLOCKS: Final = (
         "grocery",
         (
             Number("grocery", "needs_factor", 0.2, 20.0),
-            *_hours("grocery", "needs_by_hour", (10, 18, 22)),
+            *_hours("grocery", "needs_by_hour", HOURS),
         ),
-        (
-            "baskets_a_year",
-            "baskets_from_8_to_12",
-            "baskets_from_12_to_16",
-            "baskets_from_20_to_24",
-        ),
+        ("baskets_a_year", *(f"baskets_at_{hour}" for hour in HOURS)),
     ),
 )
 PRESETS: Final = ("default", "sparse", "grocery")
@@ -192,17 +193,20 @@ def changed(part: Part, name: str, value: Any) -> Part:
 
 
 def with_hours(preset: Preset, blocks: tuple[Block, ...]) -> Preset:
-    """The preset with the hours of its rhythms that the blocks fit, and NOON, which stays 1."""
-    hours: dict[str, list[int]] = {}
+    """The preset with the hours of its rhythms that the blocks fit, and NOON, which stays 1.
+
+    A rhythm that is fitted for the preset itself has those hours, others have the default's.
+    """
+    hours: dict[str, dict[str, list[int]]] = {}
     for number in (number for block in blocks for number in block.numbers):
         name, *inner = number.path.split(".")
         if name.endswith(RHYTHM):
-            hours.setdefault(name, [NOON]).append(int(inner[0]))
-    for name, named in hours.items():
+            hours.setdefault(name, {}).setdefault(number.section, [NOON]).append(int(inner[0]))
+    for name, by_section in hours.items():
         factors = around_the_clock(getattr(preset, name))
         factors /= factors[NOON]
-        rhythm = {hour: float(factors[hour]) for hour in sorted(set(named))}
-        preset = changed(preset, name, rhythm)
+        fitted = sorted(by_section.get(preset.name, by_section.get("default", [NOON])))
+        preset = changed(preset, name, {hour: float(factors[hour]) for hour in fitted})
     return preset
 
 
@@ -260,7 +264,7 @@ def _fit_block(
         )
 
     found = [
-        least_squares(residuals, start, slopes, (low, high), **SEARCH)
+        least_squares(residuals, start, slopes, (low, high), callback=_stop_when_close, **SEARCH)
         for start in _starts(block, presets, starts, low, high, seed)
     ]
     best = min(found, key=lambda result: float(result.cost))
@@ -271,6 +275,11 @@ def _fit_block(
         tuple(float(result.cost) for result in found),
         float(np.expm1(np.abs(near).max())),
     )
+
+
+def _stop_when_close(intermediate_result: OptimizeResult) -> None:
+    if np.abs(intermediate_result.fun).max() < CLOSE:
+        raise StopIteration
 
 
 def misses(found: Mapping[str, float]) -> Floats:

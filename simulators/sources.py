@@ -20,6 +20,7 @@ from simulators.value import Estimate
 GROUPS: Final = 200
 """Groups of neighbouring rows whose spread makes the interval, where rows have no owner."""
 MAILS: Final = ("No E-Mail", "Mens E-Mail", "Womens E-Mail")
+HOURS: Final = (8, 10, 12, 16, 18, 20, 22)
 ANSWERS: Final = {"7AM": 7, "10AM": 10, "2PM": 14, "6PM": 18, "10PM": 22}
 Moments = dict[str, Estimate]
 
@@ -200,6 +201,11 @@ def share(name: str, start: int, stop: int, of: tuple[int, int] = (8, 24)) -> Fo
     return lambda s: float(s[name][start:stop].sum() / s[name][slice(*of)].sum())
 
 
+def by_two_hours(word: str, name: str) -> dict[str, Formula]:
+    """Shares of two hours each; that of 14 to 16 h follows from the others and is left out."""
+    return {f"{word}_at_{hour}": share(name, hour, hour + 2) for hour in HOURS}
+
+
 def _purchases_a_view(sums: Sums) -> float:
     """Purchases a view at 10 and 11 h over those at 21 h."""
     morning = sums["purchases"][10:12].sum() / sums["views"][10:12].sum()
@@ -207,13 +213,9 @@ def _purchases_a_view(sums: Sums) -> float:
 
 
 HOURS_OF_AN_APP: Final[Mapping[str, Formula]] = {
-    "views_from_8_to_12": share("views", 8, 12),
-    "views_from_12_to_16": share("views", 12, 16),
-    "views_from_20_to_24": share("views", 20, 24),
-    "views_from_21_to_23": share("views", 21, 23),
-    "purchases_from_8_to_12": share("purchases", 8, 12),
-    "purchases_from_12_to_16": share("purchases", 12, 16),
-    "purchases_from_20_to_24": share("purchases", 20, 24),
+    **by_two_hours("views", "views"),
+    "views_at_21": share("views", 21, 23),
+    **by_two_hours("purchases", "purchases"),
     "purchases_a_view_in_the_morning": _purchases_a_view,
 }
 
@@ -262,10 +264,8 @@ def quantile(level: float) -> Formula:
 BASKETS: Final[Mapping[str, Formula]] = {
     "baskets_a_year": lambda s: float(s["purchases"].sum() / s["years"].sum()),
     "mean_basket": lambda s: float(s["spend"].sum() / s["purchases"].sum()),
-    "baskets_from_8_to_12": share("purchases", 8, 12),
-    "baskets_from_12_to_16": share("purchases", 12, 16),
-    "baskets_from_20_to_24": share("purchases", 20, 24),
-    "baskets_from_17_to_18": share("purchases", 17, 18),
+    **by_two_hours("baskets", "purchases"),
+    "baskets_at_17": share("purchases", 17, 18),
 }
 
 

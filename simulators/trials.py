@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -53,12 +54,14 @@ class Trial:
 
     def world(self) -> SyntheticWorld:
         """The users before anything happened to them."""
-        return SyntheticWorld(self.users, self.seed, self.preset, _catalogue(self.preset))
+        catalogue = _studied(self.preset.load_catalogue().text)
+        return SyntheticWorld(self.users, self.seed, self.preset, catalogue)
 
 
-def _catalogue(preset: Preset) -> Catalogue:
-    """The preset's business with the offers of the studies, and no caps."""
-    content = yaml.safe_load(preset.load_catalogue().text)
+@lru_cache(maxsize=8)
+def _studied(text: str) -> Catalogue:
+    """A business, given by its text, with the offers of the studies and no caps."""
+    content = yaml.safe_load(text)
     content |= {"offers": list(OFFERS), "caps": []}
     return parse_catalogue(yaml.safe_dump(content))
 
