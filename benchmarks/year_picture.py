@@ -71,7 +71,8 @@ def _largest(axes: Axes, year: Year) -> None:
     for name in SUMS:
         axes.plot(range(1, year.weeks + 1), year.largest_sums[name], label=name)
     axes.set_yscale("log")
-    axes.legend(frameon=False, fontsize=8)
+    axes.set_ylim(1, 1000)
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
     _finish(axes, f"Largest decayed sums of any user, {year.policy}", from_zero=False)
 
 
