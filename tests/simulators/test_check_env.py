@@ -97,14 +97,14 @@ def test_a_row_that_ended_shows_its_next_person_in_the_step_after(preset: str) -
     _, info = env.reset(seed=4)
     user, opportunity, ended = info["user"], info["opportunity"], np.zeros(5, np.bool_)
     ends = 0
-    for _ in range(50):
+    for _ in range(30):
         _, reward, terminated, truncated, info = env.step(np.zeros(5, np.int64))
         assert np.array_equal(info["user"], np.where(ended, user + 5, user))
         assert np.array_equal(info["opportunity"], np.where(ended, 0, opportunity + 1))
         assert not (terminated | truncated | (reward != 0))[ended].any()
         user, opportunity, ended = info["user"], info["opportunity"], terminated | truncated
         ends += int(ended.sum())
-    assert ends >= 10
+    assert ends >= 5
 
 
 @every_preset

@@ -55,6 +55,7 @@ def named_by_naive_bayes(
     return float((score.argmax(axis=1) == truth).mean()), float((truth == often.argmax()).mean())
 
 
+@pytest.mark.slow
 def test_signals_tell_the_scene_better_than_the_clock_and_far_from_surely(
     lives: tuple[Columns, NDArray[np.int16], Columns],
 ) -> None:
@@ -102,6 +103,7 @@ def test_the_screen_says_something_of_the_need(
     assert right.mean() > max(0.75, by_chance)
 
 
+@pytest.mark.slow
 def test_all_users_of_a_zone_have_one_weather_a_day_and_others_have_another() -> None:
     def weather(zone: str, seed: int) -> dict[int, int]:
         preset = replace(find_preset("default"), time_zone=zone)

@@ -104,6 +104,7 @@ def test_scenes_and_times_are_those_of_the_calm_world(spec: str) -> None:
     assert np.array_equal(calm.moment().now[stayed], rough.moment().now[stayed])
 
 
+@pytest.mark.slow
 def test_traits_drift_apart_as_the_square_root_of_the_weeks() -> None:
     # variances of 1500 normal numbers: beyond five errors about once in 1e6 runs
     world = Drift(SyntheticWorld(1500, 2), 0.1)
@@ -133,6 +134,7 @@ def test_new_people_have_not_drifted() -> None:
     assert not changed[:10].any() and changed[10:].all()
 
 
+@pytest.mark.slow
 def test_a_season_of_more_need_brings_more_purchases_and_only_then() -> None:
     calm = SyntheticWorld(800, 6)
     season = SeasonalShock(SyntheticWorld(800, 6), 3, 5, 15)
@@ -160,6 +162,7 @@ def test_a_season_multiplies_the_needs_of_its_days_alone() -> None:
         live(world, 1)
 
 
+@pytest.mark.slow
 def test_a_rival_takes_unprompted_purchases_and_adds_none() -> None:
     calm, cheap = SyntheticWorld(500, 7), PriceShock(SyntheticWorld(500, 7), 0.6, 4)
     lost = 0
