@@ -24,13 +24,13 @@ DAYS: Final = 60.0
 """Five sixths of the weight of an endless future lie in them."""
 SEVERAL: Final = 300
 """Users on whom constants are compared."""
-FEW: Final = 120
+FEW: Final = 200
 """Users on whom prices are compared roughly."""
-MANY: Final = 600
+MANY: Final = 800
 """The same near the best."""
 MARGIN_SHARES: Final = tuple(0.001 * 2.0**step for step in range(9))
 """Prices of a unit of fatigue, as shares of what a typical basket earns."""
-NEARBY: Final = (0.5, 0.65, 0.8, 1.0, 1.25, 1.55, 2.0)
+NEARBY: Final = (0.4, 0.55, 0.75, 1.0, 1.35, 1.8, 2.5)
 """Of the best of them."""
 WHOLE: Final = 1.0
 """A sale is charged with the whole of the later purchase; tuning that share as well won nothing."""
@@ -48,12 +48,13 @@ def best_constant(preset: Preset, catalogue: Catalogue, seed: int) -> Constant:
 def priced_myopic(preset: Preset, catalogue: Catalogue, seed: int) -> Myopic:
     """The myopic policy with the best price of fatigue, sales charged with later purchases.
 
-    Chance blurs neighbouring prices, so the second round fits a parabola in the logarithm of the
-    price, and takes its best point among those tried.
+    Chance blurs neighbouring prices: the first round averages them, the second fits a parabola in
+    the logarithm of the price and takes its best point among those tried.
     """
     unit = catalogue.margin * catalogue.typical_basket_cents
     wide = unit * np.asarray(MARGIN_SHARES)
-    best = wide[_priced(preset, catalogue, seed, wide, FEW).argmax()]
+    worth = np.pad(_priced(preset, catalogue, seed, wide, FEW), 1, mode="edge")
+    best = wide[np.convolve(worth, (0.25, 0.5, 0.25), mode="valid").argmax()]
     near = best * np.asarray(NEARBY)
     worth = _priced(preset, catalogue, seed, near, MANY)
     parabola = np.polynomial.Polynomial.fit(np.log(near), worth, 2)
