@@ -20,7 +20,7 @@ from simulators.fitted_file import FILE, fitted_numbers, write_fitted
 from simulators.fitting import PRESETS, fit
 from simulators.presets import find_preset
 from simulators.progress import Bar
-from simulators.published import HELD_OUT, MISSED, moments
+from simulators.published import ABSENT, HELD_OUT, MISSED, moments
 from simulators.replay import LoadPolicy
 from simulators.sensitivity import sensitivity
 from simulators.sources import recomputed
@@ -111,14 +111,15 @@ def _hold(config: CalibrateConfig) -> None:
 def _summary(
     rows: Sequence[Row], anew: dict[str, Estimate], seconds: float, config: CalibrateConfig
 ) -> dict[str, object]:
-    held = [row for row in rows if row.moment.role != MISSED]
+    held = [row for row in rows if row.moment.expected]
     return {
         "moments": [_as_json(row, anew.get(row.moment.name)) for row in rows],
         "held_to": len(held),
         "within": sum(row.within() for row in held),
         "held_out": sum(row.moment.role == HELD_OUT for row in held),
         "held_out_within": sum(row.within() for row in held if row.moment.role == HELD_OUT),
-        "not_reproduced": sum(row.moment.role == MISSED for row in rows),
+        "held_out_and_missed": sum(row.moment.role == MISSED for row in rows),
+        "not_reproduced": sum(row.moment.role == ABSENT for row in rows),
         "sources": len({row.moment.source for row in held}),
         "seconds": round(seconds, 1),
         "lineage": lineage(config.seed),
@@ -166,11 +167,11 @@ def _print(rows: Sequence[Row], anew: dict[str, Estimate], seconds: float) -> No
             f"{name} from the file: {estimate.mean:.5g} ({estimate.low:.5g} to {estimate.high:.5g})"
         )
         console.print(text, highlight=False)
-    held = [row for row in rows if row.moment.role != MISSED]
+    held = [row for row in rows if row.moment.expected]
     within = sum(row.within() for row in held)
     console.print(
-        f"{within} of {len(held)} within, {len(rows) - len(held)} known not to be reproduced, "
-        f"in {seconds:.0f} s",
+        f"{within} of {len(held)} within, {len(rows) - len(held)} held out and missed or not "
+        f"reproduced, in {seconds:.0f} s",
         highlight=False,
     )
 

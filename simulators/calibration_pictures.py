@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from simulators.published import FITTED, HELD_OUT, MISSED, Moment
+from simulators.published import ABSENT, FITTED, HELD_OUT, MISSED, Moment
 from simulators.value import Estimate
 
-COLOURS: Final = {FITTED: "#1f6f8b", HELD_OUT: "#c05621", MISSED: "#8a8a8a"}
+COLOURS: Final = {FITTED: "#1f6f8b", HELD_OUT: "#c05621", MISSED: "#7b2d26", ABSENT: "#8a8a8a"}
 WIDEST: Final = 4.0
 """Half intervals to either side that a picture shows; what lies farther is drawn at its edge."""
 
@@ -41,7 +41,7 @@ def draw_group(path: Path, title: str, rows: Sequence[tuple[Moment, Estimate]]) 
         axes.spines[side].set_visible(False)
     for role in dict.fromkeys(moment.role for moment, _ in rows):
         axes.plot([], [], "o", color=COLOURS[role], label=role, markersize=4)
-    axes.legend(fontsize=7, loc="lower right", frameon=False)
+    figure.legend(fontsize=7, loc="outside upper right", ncols=len(COLOURS), frameon=False)
     aside = path.with_name(path.name + ".part")
     figure.savefig(aside, format="png", dpi=110, metadata={"Software": None})
     os.replace(aside, path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from envs.errors import InputError
 from simulators.calibration_pictures import draw_group
 from simulators.fitting import Fitted
-from simulators.published import MISSED, Moment
+from simulators.published import ABSENT, HELD_OUT, MISSED, Moment
 from simulators.sensitivity import Sensitivity
 from simulators.value import Estimate
 
@@ -30,7 +30,7 @@ class Row:
 
 def save_moments(document: Path, rows: Sequence[Row]) -> None:
     """Write the table of moments, what is not reproduced, and a picture for each group."""
-    held = [row for row in rows if row.moment.role != MISSED]
+    held = [row for row in rows if row.moment.expected]
     groups = list(dict.fromkeys(row.moment.group for row in rows))
     parts = []
     for group in groups:
@@ -42,23 +42,26 @@ def save_moments(document: Path, rows: Sequence[Row]) -> None:
         parts += [f"*{study}*\n" for study in _studies(inside)]
         parts.append(_table(inside))
         parts.append(f"\n![{group}: the world upon the published intervals]({picture.name})\n")
-    missed = [row for row in rows if row.moment.role == MISSED]
+    missed = [row for row in rows if not row.moment.expected]
     _replace(document, "moments", "\n".join(parts))
     reasons = [
         f"* **{row.moment.says}** ({_source(row.moment)}). {row.moment.why}" for row in missed
     ]
     _replace(document, "missed", "\n".join([_table(missed), "", *reasons]))
-    _replace(document, "count", _count(held))
+    _replace(document, "count", _count(rows))
 
 
-def _count(held: Sequence[Row]) -> str:
+def _count(rows: Sequence[Row]) -> str:
+    held = [row for row in rows if row.moment.expected]
     within = sum(row.within() for row in held)
-    out = [row for row in held if row.moment.role == "held out"]
+    out = sum(row.moment.role in (HELD_OUT, MISSED) for row in rows)
+    out_within = sum(row.within() for row in held if row.moment.role == HELD_OUT)
     sources = len({row.moment.source for row in held})
     return (
-        f"**{within} of {len(held)} moments from {sources} sources lie within the interval of "
-        f"their source, {sum(row.within() for row in out)} of {len(out)} of those that were held "
-        f"out from fitting.**"
+        f"**{within} of the {len(held)} moments in the tables below, from {sources} sources, lie "
+        f"within the interval of their source. {out} were held out from fitting; {out_within} of "
+        f"these are within, and those that are missed stand apart, with "
+        f"{sum(row.moment.role == ABSENT for row in rows)} that the world has no means for.**"
     )
 
 
@@ -96,23 +99,24 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def save_fit(document: Path, done: Sequence[Fitted]) -> None:
-    """Write the table of fitted numbers."""
+    """Write the table of fitted numbers, a block a row."""
     lines = [
-        "| block | number | preset | value | misfit by start | fitted to |",
-        "|---|---|---|---|---|---|",
+        "| block | numbers | misfit by start | fitted to |",
+        "|---|---|---|---|",
     ]
     for fitted in done:
-        costs = ", ".join(f"{cost:.2g}" for cost in fitted.costs)
-        for number, value in zip(fitted.block.numbers, fitted.values, strict=True):
-            cells = (
-                fitted.block.name,
-                f"`{number.path}`",
-                number.section,
-                f"{value:.4g}",
-                costs,
-                ", ".join(f"`{name}`" for name in fitted.block.moments),
-            )
-            lines.append("| " + " | ".join(cells) + " |")
+        pairs = zip(fitted.block.numbers, fitted.values, strict=True)
+        numbers = [
+            f"`{number.path}` {value:.4g}" + f" ({number.section})" * (number.section != "default")
+            for number, value in pairs
+        ]
+        cells = (
+            fitted.block.name,
+            ", ".join(numbers),
+            ", ".join(f"{cost:.1g}" for cost in fitted.costs),
+            ", ".join(f"`{name}`" for name in fitted.block.moments),
+        )
+        lines.append("| " + " | ".join(cells) + " |")
     _replace(document, "fit", "\n".join(lines))
 
 

@@ -12,7 +12,9 @@ import yaml
 from envs.errors import InputError
 
 FILE: Final = Path(__file__).with_name("published.yaml")
-FITTED, HELD_OUT, MISSED = "fitted", "held out", "not reproduced"
+FITTED, HELD_OUT = "fitted", "held out"
+MISSED, ABSENT = "held out and missed", "not reproduced"
+"""Roles of moments that the world does not meet, each for a reason that is told."""
 NO_INTERVAL: Final = 0.15
 """Relative tolerance where a source gives no interval."""
 
@@ -37,9 +39,15 @@ class Moment:
     unit: str
     """Empty for shares and ratios."""
     role: str
-    """FITTED, HELD_OUT, or MISSED: known not to be reproduced, and left out of the fit."""
+    """FITTED; HELD_OUT: not used in fitting; MISSED: the same, and not met; ABSENT: the world has
+    no means for it."""
     why: str
     """Of a moment that is not reproduced: the reason."""
+
+    @property
+    def expected(self) -> bool:
+        """Whether the world is to meet it."""
+        return self.role in (FITTED, HELD_OUT)
 
     def holds(self, value: float) -> bool:
         """Whether a value lies within the interval."""
@@ -64,10 +72,10 @@ def moments() -> tuple[Moment, ...]:
 
 def _moment(name: str, study: dict[str, str], row: dict[str, object]) -> Moment:
     value, role, why = float(str(row["is"])), str(row["role"]), str(row.get("why", ""))
-    if role not in (FITTED, HELD_OUT, MISSED) or (role == MISSED) != bool(why):
+    if role not in (FITTED, HELD_OUT, MISSED, ABSENT) or (role in (MISSED, ABSENT)) != bool(why):
         raise InputError(
-            f"{FILE.name}: {name}: role {role!r} has to be {FITTED!r}, {HELD_OUT!r}, or "
-            f"{MISSED!r} with a reason (why)"
+            f"{FILE.name}: {name}: role {role!r} has to be {FITTED!r}, {HELD_OUT!r}, or {MISSED!r} "
+            f"or {ABSENT!r} with a reason (why)"
         )
     interval = row.get("interval")
     low, high = interval if isinstance(interval, list) else _around(value)

@@ -47,7 +47,7 @@ PLAYED: Final = (
 )
 PRICES: Final = (0.0, 15.0, 40.0)
 """Cents a unit of fatigue that myopic policies ask; 0: plainly myopic."""
-USERS, DAYS = 300, 28
+USERS, DAYS = 200, 28
 FACTORS: Final = {"halved": 0.5, "doubled": 2.0}
 AS_FACTORS: Final = {"needs_per_week", "basket_cents", "deal_liking", "tiring"}
 """Columns of the archetypes that one factor of the preset multiplies: that is moved instead."""

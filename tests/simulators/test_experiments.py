@@ -14,7 +14,7 @@ from simulators.fitting import PRESETS, with_number
 from simulators.jackknife import jackknife
 from simulators.mail_trial import DAYS, SENT_AFTER_HOURS, mail_trial
 from simulators.presets import find_preset
-from simulators.published import MISSED, moments
+from simulators.published import moments
 from simulators.push_trial import push_trial
 from simulators.trials import Trial, local_hours_passed, nobody, walk
 
@@ -93,11 +93,11 @@ def test_what_a_mail_adds_by_chances_is_what_comes_of_sending_it() -> None:
 def test_the_world_lies_within_the_published_intervals() -> None:
     # on other people than those of the fit and of docs/calibration.md
     presets = {name: find_preset(name) for name in PRESETS}
-    names = [moment.name for moment in moments() if moment.role != MISSED]
+    names = [moment.name for moment in moments() if moment.expected]
     found = measure(names, presets, seed=77, share=0.5)
     outside = {
         moment.name: found[moment.name].mean
         for moment in moments()
-        if moment.role != MISSED and not moment.holds(found[moment.name].mean)
+        if moment.expected and not moment.holds(found[moment.name].mean)
     }
     assert not outside
