@@ -67,8 +67,8 @@ def test_rhythms_run_around_the_clock() -> None:
 
 
 def test_needs_follow_their_hours_and_stay_as_many() -> None:
-    evening = replace(PRESET, needs_by_hour={0: 0.2, 17: 3.0})
-    usual, late = (ScenePath.of(load_catalogue(), p).exposure for p in (PRESET, evening))
+    even, evening = (replace(PRESET, needs_by_hour=by) for by in ({0: 1.0}, {0: 0.2, 17: 3.0}))
+    usual, late = (ScenePath.of(load_catalogue(), p).exposure for p in (even, evening))
     shape = (ROUTINES, 7, 24, -1)
     ratio = (late / usual).reshape(shape)[0, 2, :, 0]
     assert ratio.argmax() == 17 and ratio.argmin() == 0
