@@ -33,7 +33,7 @@ Time = Annotated[
     str,
     Field(
         max_length=40,
-        description="ISO 8601 with its time zone, 2000 to 2050",
+        description="ISO 8601 with its time zone, from 2000 to a day ahead of now",
         examples=["2025-01-06T08:30:00Z"],
     ),
 ]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.catalogue import Catalogue
-from envs.clock import known_zone, parse_time
+from envs.clock import DAY, EPOCH, known_zone, parse_time
 from envs.errors import InputError
 from serving.bodies import Attributes
 from serving.failures import Failure, shortened
+
+AHEAD_S: Final = DAY
+"""How far a caller's clock may be ahead of ours. A time beyond it is a mistake that would let all
+that is known of the user look old."""
 
 
 class Vocabulary:
@@ -41,11 +48,15 @@ class Vocabulary:
         return -1 if name is None else self.index(kind, name, field)
 
     def time(self, text: str, field: str) -> int:
-        """Seconds since the epoch of ``envs.clock``."""
+        """Seconds since the epoch of ``envs.clock``, a day ahead of now at most."""
         try:
-            return parse_time(text)
+            seconds = parse_time(text)
         except (InputError, OverflowError) as error:
             raise Failure(422, "invalid_time", str(error), field) from None
+        if seconds > time.time() - EPOCH.timestamp() + AHEAD_S:
+            problem = f"time {shortened(text)} is more than a day ahead: check the sender's clock"
+            raise Failure(422, "invalid_time", problem, field)
+        return seconds
 
     def zone(self, name: str | None, field: str) -> str | None:
         """The time zone, if one is named."""
