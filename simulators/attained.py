@@ -112,7 +112,7 @@ def play(
         due = steadying.due(world, actions) if steadying else none
         step = world.step(actions, active)
         player.learn(moment, actions, step, world)
-        luck = steadying.luck(world, moment, due) if steadying else none
+        luck = steadying.luck(world, moment, due, step) if steadying else none
         weight = gamma ** ((moment.now - world.start_s) / DAY)
         total += np.where(active, weight * (step.expected_cents - luck), 0.0)
         made += actions > 0

@@ -64,7 +64,7 @@ def _draw_channels(axes: Axes, plan: Plan, catalogue: Catalogue, who: str) -> No
     names = ["silence", *(channel.name for channel in catalogue.channels)]
     colours = ListedColormap([COLOURS[i % len(COLOURS)] for i in range(len(names))])
     steps = BoundaryNorm(np.arange(len(names) + 1) - 0.5, len(names))
-    top = float(plan.grid.fatigue[-1])
+    top = float(plan.grid.fatigue[-2])  # the last node takes in all beyond it
     image = axes.imshow(
         channel.T, colours, steps, aspect="auto", origin="lower", extent=(0, HOURS, 0, top)
     )
@@ -79,7 +79,7 @@ def _best_channels(plan: Plan, catalogue: Catalogue) -> NDArray[np.float64]:
     """Channel + 1 of the best action, 0 for silence, NaN where nobody is; [HOURS, LEVELS]."""
     week, visits = plan.week, plan.week.visits()
     best = np.full((HOURS, LEVELS), np.nan)
-    fatigue = np.linspace(0, plan.grid.fatigue[-1], LEVELS).astype(np.float32)
+    fatigue = np.linspace(0, plan.grid.fatigue[-2], LEVELS).astype(np.float32)
     for hour in range(HOURS):
         pairs = np.arange(week.first[hour], week.first[hour + 1])
         if not len(pairs):

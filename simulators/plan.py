@@ -88,6 +88,8 @@ class Potential:
     week: Week
     values: NDArray[np.float32]
     """Cents by pair, stage, contacts today and plane, float32 [pairs, G, C, P]."""
+    ripening: NDArray[np.float32]
+    """Mean chance over the stays that the need moves on, by pair, float32 [pairs]."""
     to_come: NDArray[np.float32]
     """Mean of the next opportunity's value, discounted, by what the contact left, the same."""
 

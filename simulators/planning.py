@@ -91,7 +91,8 @@ class Planner:
         ahead = _Solver(self, week, traits, Grid.rested(), choices)
         ahead.begin_from(values)
         to_come = np.stack([ahead.to_come(pair, lasting=True) for pair in range(len(week))])
-        return Potential(week, values[..., 0].copy(), to_come[..., 0])
+        ripening = np.asarray(solver.ripening, np.float32)
+        return Potential(week, values[..., 0].copy(), ripening, to_come[..., 0])
 
     def _week(self, routine: int) -> Week:
         if routine not in self._weeks:
@@ -236,7 +237,7 @@ class _Solver:
 
     def _silence(self, pair: int) -> Floats:
         """Mean of what is earned with no contact until the next opportunity, [G, 1, 1, X]."""
-        over: Floats = self._reactions.over_cents * self._ripening[pair]
+        over: Floats = self._reactions.over_cents * self.ripening[pair]
         cells: Floats = over[:, None, None, :]
         return cells
 
@@ -244,7 +245,7 @@ class _Solver:
         week, reactions, kind = self._week, self._reactions, self.values.dtype
         leaving = reactions.leaving(week.longest())
         ripening = reactions.ripening(week)
-        self._ripening = [
+        self.ripening = [
             sum(stay.chance * chance for stay, chance in zip(stays, chances, strict=True))
             for stays, chances in zip(week.stays, ripening, strict=True)
         ]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.clock import HOUR, hour_of_week
-from envs.decisions import Moment
+from envs.decisions import Moment, Step
 from simulators.hidden import stage
 from simulators.plan import Potential, Today, plane_of
 from simulators.reactions import served
@@ -45,7 +45,10 @@ class Steadying:
         self._today = Today(self._rows)
 
     def due(self, world: SyntheticWorld, actions: NDArray[np.int64]) -> Floats:
-        """Before a step: what is to come on average after these actions, cents, float64 [N]."""
+        """Before a step: what is to come on average, float64 [N] cents.
+
+        Silence's earnings in the step, whose length is luck, and what follows these actions.
+        """
         moment = world.moment()
         needs, plane = stage(world.hidden).astype(np.int64), _plane(world)
         contacts = self._today.contacts(moment) + (actions > 0)
@@ -68,9 +71,18 @@ class Steadying:
         gone = (1 - sell) * after(needs, lost) + sell * after(met, lost)
         due[rows] = (1 - see) * due[rows] + see * ((1 - lose) * kept + lose * gone)
         self._today.count(moment, actions > 0)
-        return due
+        return due + self._silence(world)
 
-    def luck(self, world: SyntheticWorld, before: Moment, due: Floats) -> Floats:
+    def _silence(self, world: SyntheticWorld) -> Floats:
+        """What the step earns with no contact, on average over the ways to the next scene."""
+        moment, ripening = world.moment(), np.zeros(self._rows, np.float32)
+        hour = hour_of_week(moment.local())
+        for potential, rows in self._potentials:
+            pair = potential.week.number[hour[rows], moment.scene[rows]]
+            ripening[rows] = potential.ripening[pair]
+        return world.expectations.silence(world.traits, world.hidden, ripening)
+
+    def luck(self, world: SyntheticWorld, before: Moment, due: Floats, step: Step) -> Floats:
         """After the step: how much more came than was due, float64 [N]; all of it is luck.
 
         Nothing where summer time began or ended underway, or has just moved the user to an hour
@@ -81,7 +93,7 @@ class Steadying:
         contacts = self._today.contacts(moment)
         needs = stage(world.hidden).astype(np.int64)
         value = self._read("values", moment, needs, contacts, _plane(world))
-        luck = value * self._gamma ** (hours / 24) - due
+        luck = step.silence_cents + value * self._gamma ** (hours / 24) - due
         usual = (moment.utc_offset_s == before.utc_offset_s) & np.isfinite(luck)
         return np.where(usual, luck, 0.0)
 
