@@ -139,7 +139,7 @@ def sensitivity(
     users = max(int(USERS * share), 20)
     policies = {name: load_policy(name, catalogue) for name in PLAYED}
     values = _play(preset, catalogue, policies, users, seed)
-    base = _answer("as it is", "", values, tuple(values))
+    base = _answer("as it is", "", values, _ranking(values))
     moved = []
     cases = [(number, how) for number in assumed(preset) for how in FACTORS]
     for done, (number, how) in enumerate(cases):
@@ -202,8 +202,12 @@ def _times(name: str, value: float, factor: float) -> float:
     return min(value * factor, 1.0 if name in SHARES else np.inf)
 
 
+def _ranking(values: dict[str, Floats]) -> tuple[str, ...]:
+    return tuple(sorted(values, key=lambda name: -float(values[name].mean())))
+
+
 def _answer(number: str, how: str, values: dict[str, Floats], before: tuple[str, ...]) -> Answer:
-    ranking = tuple(sorted(values, key=lambda name: -float(values[name].mean())))
+    ranking = _ranking(values)
     place = {name: i for i, name in enumerate(before)}
     swaps = sum(
         place[first] > place[second]
