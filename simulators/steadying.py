@@ -9,6 +9,7 @@ world's own chances, so the means stay exact however rough the plan.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -38,6 +39,7 @@ class Steadying:
             for number, potential in enumerate(potentials)
         ]
         self._gamma, self._rows = gamma, len(of_row)
+        self._tired = np.zeros(self._rows, np.float32)
         self._today = Today(self._rows)
 
     def begin(self) -> None:
@@ -71,6 +73,7 @@ class Steadying:
         gone = (1 - sell) * after(needs, lost) + sell * after(met, lost)
         due[rows] = (1 - see) * due[rows] + see * ((1 - lose) * kept + lose * gone)
         self._today.count(moment, actions > 0)
+        self._tired = world.hidden.fatigue + world.behaviour.weight.take(actions)
         return due + self._silence(world)
 
     def _silence(self, world: SyntheticWorld) -> Floats:
@@ -93,6 +96,9 @@ class Steadying:
         contacts = self._today.contacts(moment)
         needs = stage(world.hidden).astype(np.int64)
         value = self._read("values", moment, needs, contacts, _plane(world))
+        tired = replace(world.hidden, fatigue=self._tired)  # midnights have passed since
+        leaving = world.behaviour.leaving(world.traits, tired, step.elapsed_days)
+        value *= ~step.departed + leaving  # who stays is worth it, and leaving is luck as well
         luck = step.silence_cents + value * self._gamma ** (hours / 24) - due
         usual = (moment.utc_offset_s == before.utc_offset_s) & np.isfinite(luck)
         return np.where(usual, luck, 0.0)
