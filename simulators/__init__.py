@@ -24,6 +24,15 @@ Room map, each file one concept:
   ``rows``, ``content``: what happened as columns, and as a hash.
 * ``run``, ``replay``: the commands that make a trace and make it again; ``progress``: their bar;
   ``shards``, ``cluster``: the same on many machines.
+* ``oracle``: the command that says how much a policy could be worth; ``yardstick``, ``judging``:
+  its work, whole and in pieces; ``panel``: whom it follows; ``verdict``: its ratios;
+  ``oracle_plot``: its picture; ``criterion``: what everybody is judged by.
+* ``planning``: dynamic programming for one individual; ``grid``, ``week``, ``reactions``,
+  ``choices``: what it walks on; ``known_rules``: what it may know; ``extrapolating``: fewer sweeps;
+  ``plan``: its answer; ``tabular``, ``finite``: the world that can be solved exactly.
+* ``attained``: what players are worth when simulated; ``steadying``: with the luck taken out.
+* ``rivals``: honest rivals of the optimum; ``tuning``: at their best; ``filtering``, ``heard``,
+  ``imagining``, ``impressions``, ``outstanding``: what a history says of a user.
 * ``published``: what real people did; ``sources``: how it follows from public files;
   ``jackknife``: intervals of both sides.
 * ``trials``: what the replays of studies share; ``quiet_weeks``, ``mail_trial``, ``push_trial``,
