@@ -35,8 +35,8 @@ from agents.policy import load_policy
 from envs.catalogue import SILENCE
 from envs.errors import InputError
 from envs.lineage import lineage
-from simulators.logged import Log, LogError, read_log
-from simulators.served import read_served
+from simulators.logs.logged import Log, LogError, read_log
+from simulators.logs.served import read_served
 
 
 @dataclass(frozen=True, slots=True)

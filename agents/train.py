@@ -252,7 +252,7 @@ def _evaluation(config: TrainConfig, catalogue: Catalogue, policy: Any) -> dict[
 def _from_log(config: TrainConfig) -> dict[str, Any]:
     """Train linear Thompson sampling from the decisions of a log."""
     from agents.bandits import LinearThompsonConfig
-    from simulators.logged import read_log
+    from simulators.logs.logged import read_log
 
     assert config.log is not None
     log = read_log(config.log)

@@ -23,14 +23,14 @@ def load_policy(spec: str, catalogue: Catalogue) -> Policy:
 
 COMMANDS: Final = {
     "run": Command("simulators.run", "RunConfig", "run_rollout", (load_policy,)),
-    "bench": Command("simulators.bench", "BenchConfig", "run_bench"),
+    "bench": Command("simulators.speed.bench", "BenchConfig", "run_bench"),
     "calibrate": Command(
-        "simulators.calibrate", "CalibrateConfig", "run_calibrate", (load_policy,)
+        "simulators.calibration.command", "CalibrateConfig", "run_calibrate", (load_policy,)
     ),
     "replay": Command("simulators.replay", "ReplayConfig", "run_replay", (load_policy,)),
-    "import": Command("simulators.importing", "ImportConfig", "run_import"),
-    "oracle": Command("simulators.oracle", "OracleConfig", "run_oracle"),
-    "traffic": Command("simulators.traffic", "TrafficConfig", "run_traffic"),
+    "import": Command("simulators.logs.importing", "ImportConfig", "run_import"),
+    "oracle": Command("simulators.oracle.command", "OracleConfig", "run_oracle"),
+    "traffic": Command("simulators.clients.traffic", "TrafficConfig", "run_traffic"),
 }
 
 

@@ -10,7 +10,7 @@ from envs.catalogue import Catalogue, load_catalogue
 from envs.clock import parse_time
 from envs.offer_env import OfferEnv, OfferVectorEnv
 from simulators.presets import Preset, find_preset
-from simulators.stress import stressed
+from simulators.stress.named import stressed
 from simulators.world import START, SyntheticWorld
 
 
@@ -66,7 +66,7 @@ def offer_vector_env(
         days: length of an episode.
         budget_price: price of spend in the reward, 0 or more.
         budget_left_cents: what every decision may still spend.
-        stress: what goes wrong, see ``simulators.stress``; the first is innermost.
+        stress: what goes wrong, see ``simulators.stress.named``; the first is innermost.
 
     Raises:
         InputError: any of these is wrong.

@@ -13,6 +13,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 ROOMS = ("agents", "envs", "serving", "simulators", "benchmarks")
+FOLDERS = sorted(
+    ".".join(path.parent.relative_to(ROOT).parts)
+    for room in ROOMS
+    for path in (ROOT / room).glob("*/__init__.py")
+)
 BLOCK = re.compile(r"^```(?:bash|sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -90,13 +95,15 @@ def _anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", [*ROOMS, *FOLDERS])
 def test_the_map_of_a_room_names_every_file_of_it(room):
     spec = importlib.util.find_spec(room)
     assert spec is not None and spec.origin is not None
     text = Path(spec.origin).read_text()
-    files = {path.stem for path in Path(spec.origin).parent.glob("*.py")} - {"__init__", "__main__"}
-    missing = {name for name in files if not re.search(rf"\b{name}\b", text)}
+    folder = Path(spec.origin).parent
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__"}
+    folders = {path.parent.name for path in folder.glob("*/__init__.py")}
+    missing = {name for name in files | folders if not re.search(rf"\b{name}\b", text)}
     assert not missing
 
 

@@ -27,10 +27,10 @@ from serving.app import create_app
 from serving.redis_server import RedisServer
 from serving.service import Service
 from serving.settings import Settings
-from simulators.importing import ImportConfig, run_import, split_users
-from simulators.logged import read_log
-from simulators.served import read_served
-from simulators.traffic import TrafficConfig, run_traffic
+from simulators.clients.traffic import TrafficConfig, run_traffic
+from simulators.logs.importing import ImportConfig, run_import, split_users
+from simulators.logs.logged import read_log
+from simulators.logs.served import read_served
 
 ROOT = Path(__file__).parent.parent
 MAPPING = ROOT / "simulators" / "campaigns" / "hillstrom_mapping.yaml"

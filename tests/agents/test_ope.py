@@ -24,8 +24,8 @@ from agents.ope import OpeConfig, run_ope
 from envs.catalogue import Catalogue, load_catalogue
 from envs.encoding import Encoding
 from envs.errors import InputError
-from simulators.logged import Log, write_log
-from simulators.served import Served, write_served
+from simulators.logs.logged import Log, write_log
+from simulators.logs.served import Served, write_served
 
 CHANCES = np.asarray([0.10, 0.15, 0.20])
 """Chance of a reward under each of three actions."""
@@ -135,7 +135,7 @@ def test_no_weight_at_all_is_refused() -> None:
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    return load_catalogue(Path("simulators/campaigns/hillstrom.yaml"))
+    return load_catalogue(Path("simulators/logs/campaigns/hillstrom.yaml"))
 
 
 def make_log(catalogue: Catalogue, n: int, seed: int = 0, arms: int = 3) -> Log:

@@ -9,14 +9,14 @@ from agents.__main__ import main
 from agents.policy import load_bundle
 from envs.catalogue import load_catalogue
 from envs.encoding import Encoding
-from simulators.logged import Log, write_log
+from simulators.logs.logged import Log, write_log
 
 pytestmark = [
     pytest.mark.slow,  # starts Ray and trains
     pytest.mark.usefixtures("small_ray"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
-CATALOGUE = load_catalogue(Path("simulators/campaigns/hillstrom.yaml"))
+CATALOGUE = load_catalogue(Path("simulators/logs/campaigns/hillstrom.yaml"))
 CHANCES = np.array([0.1, 0.3, 0.2])
 """Of a visit, by action: the second is the best."""
 

@@ -15,7 +15,7 @@ from envs.errors import InputError
 from serving.journal import JournalThread, JournalWriter
 from serving.journal_files import JournalFiles
 from serving.outcomes import Outcome, Taken, results
-from simulators.logged import read_log
+from simulators.logs.logged import read_log
 from tests.serving.live import running
 
 ROOT = Path(__file__).parents[2]

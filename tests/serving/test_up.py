@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from simulators.logged import read_log
+from simulators.logs.logged import read_log
 
 ROOT = Path(__file__).parents[2]
 MINIMAL = b'{"request_id":"r1","user_id":"u1","scene":"commute"}'

@@ -13,8 +13,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 import simulators  # noqa: F401 (registers the environment)
-from simulators.bench import RandomAllowed
 from simulators.presets import preset_names
+from simulators.speed.bench import RandomAllowed
 
 NAME = "simulators:SceneLift-v0"
 FLOATS = (

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 
 import simulators  # noqa: F401 (registers the environment)
 from envs.errors import InputError
-from simulators.bench import RandomAllowed
+from simulators.speed.bench import RandomAllowed
 
 NAME = "simulators:SceneLift-v0"
 

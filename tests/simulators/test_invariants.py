@@ -18,7 +18,7 @@ from envs.rules import Rules, reserve_cents
 from simulators.draws import Purpose
 from simulators.make import offer_vector_env
 from simulators.presets import Preset, find_preset, preset_names
-from simulators.stress import stressed
+from simulators.stress.named import stressed
 from simulators.world import SyntheticWorld
 
 STRESSES = (

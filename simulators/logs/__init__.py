@@ -1,0 +1,7 @@
+"""Worlds that really were: logs of past campaigns.
+
+* ``logged``, ``log_columns``: logs of decisions, and the checked columns of their files.
+* ``mapping``, ``campaign_table``, ``importing``: any table of past campaigns as a log;
+  ``campaigns``: mappings of public ones.
+* ``served``: what a service decided for a log's customers.
+"""
