@@ -17,6 +17,7 @@ from envs.lineage import lineage
 from simulators.oracle.attained import Attained
 from simulators.oracle.criterion import GAMMA
 from simulators.oracle.finite import solve_finite
+from simulators.oracle.grid import Nodes
 from simulators.oracle.judging import ALL_RULES, Setting
 from simulators.oracle.panel import Figure, Panel
 from simulators.oracle.tabular import is_finite
@@ -56,6 +57,8 @@ class OracleConfig:
     """Users with an individual's traits, each with luck of its own."""
     days: float = 200.0
     """How long to follow them; what comes later has lost its weight."""
+    nodes: int = Nodes().fatigue
+    """Of fatigue in the planner's grid."""
     refined: int = 3
     """Individuals that are planned again on a grid with half the distance between nodes."""
     workers: int = 2
@@ -75,7 +78,9 @@ def run_oracle(config: OracleConfig) -> None:
     catalogue = preset.load_catalogue()
     started = time.perf_counter()
     panel = Panel.drawn(preset, catalogue, config.seed, config.each, config.copies)
-    setting = Setting(preset, catalogue, config.seed, config.days, panel)
+    setting = Setting(
+        preset, catalogue, config.seed, config.days, panel, Nodes(fatigue=config.nodes)
+    )
     with Bar(f"solving {preset.name}", shown=not config.json) as bar:
         if is_finite(preset, catalogue):
             result = solve_finite(setting, bar.update)
@@ -105,8 +110,11 @@ def _check(config: OracleConfig) -> None:
             f"each {config.each} and days {config.days:g} have to be 1 or more, copies "
             f"{config.copies} 2 or more"
         )
-    if config.refined < 1 or config.workers < 0:
-        raise InputError(f"refined {config.refined} has to be 1 or more, workers 0 or more")
+    if config.refined < 1 or config.workers < 0 or config.nodes < 3:
+        raise InputError(
+            f"refined {config.refined} has to be 1 or more, workers {config.workers} 0 or more, "
+            f"nodes {config.nodes} 3 or more"
+        )
 
 
 def _findings(setting: Setting, judgement: Judgement) -> Result:

@@ -34,9 +34,11 @@ class Setting:
     seed: int
     days: float
     panel: Panel
+    nodes: Nodes
 
-    def planner(self, nodes: Nodes | None = None) -> Planner:
-        """A planner for this world."""
+    def planner(self, refined: bool = False) -> Planner:
+        """A planner for this world, on a grid twice as fine where that is asked for."""
+        nodes = self.nodes.doubled() if refined else self.nodes
         return Planner(self.catalogue, self.preset, START, nodes=nodes)
 
     def play(
@@ -111,7 +113,7 @@ class RefinedOf:
 
     def done(self, setting: Setting) -> Optimum:
         """As for the usual grid, without what does not depend on it."""
-        planner = setting.planner(Nodes().doubled())
+        planner = setting.planner(refined=True)
         persons = setting.panel.persons
         plans = [planner.plan(persons.take(np.asarray([i]))) for i in self.individuals]
         potentials = [plan.potential for plan in plans]

@@ -93,7 +93,9 @@ def test_the_oracle_of_a_small_preset_ranks_its_rivals(
         monkeypatch.setattr(f"simulators.oracle.tuning.{users}", 20)
     monkeypatch.setattr("simulators.oracle.tuning.DAYS", 15.0)
     given = ["--preset", "small", "--each", "1", "--copies", "60", "--days", "100"]
-    assert main(["oracle", *given, "--refined", "1", "--workers", "0", "--json"]) == 0
+    assert (
+        main(["oracle", *given, "--nodes", "6", "--refined", "1", "--workers", "0", "--json"]) == 0
+    )
     found = json.loads(capsys.readouterr().out)
     assert found["value_silence"] < found["value_attained"]["low"]
     names = {"filtered", "no_information", "myopic", "myopic_priced", "best_constant"}
