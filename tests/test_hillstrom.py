@@ -33,7 +33,7 @@ from simulators.logs.logged import read_log
 from simulators.logs.served import read_served
 
 ROOT = Path(__file__).parent.parent
-MAPPING = ROOT / "simulators" / "campaigns" / "hillstrom_mapping.yaml"
+MAPPING = ROOT / "simulators" / "logs" / "campaigns" / "hillstrom_mapping.yaml"
 REAL = ROOT / ".." / "shared" / "data" / "hillstrom.csv.gz"
 ARMS = {
     "silence": "No E-Mail",
