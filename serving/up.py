@@ -29,6 +29,8 @@ from serving.security import Keys, require_loopback
 from serving.service import catalogue_of
 from serving.settings import Settings, run_secret
 
+logger = logging.getLogger(__name__)
+
 READY_WITHIN_S: Final = 60.0
 SHORT: Final = "/tmp"
 """Where sockets lie while the service runs: their whole path must not exceed 107 bytes, which the
@@ -163,7 +165,10 @@ def _end_ray() -> None:
     # ended.
     with redirect_stdout(io.StringIO()):
         if ray.is_initialized():
-            serve.shutdown()  # type: ignore[no-untyped-call]
+            try:
+                serve.shutdown()  # type: ignore[no-untyped-call]
+            except Exception as error:  # it waits for the end of an actor, by that actor's failure
+                logger.warning("Ray Serve did not end in order: %r; its processes are ended", error)
         ray.shutdown()
 
 

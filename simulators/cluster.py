@@ -10,6 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -25,6 +26,9 @@ RERUNS: Final = 5
 """How often a task is begun anew after its worker died."""
 STORE_BYTES: Final = 200 * 2**20
 """Memory of a Ray of our own for what tasks are given and hand over, unless told otherwise."""
+
+_JOINED: Final[ContextVar[str | None]] = ContextVar("joined", default=None)
+"""The address by which this process found the Ray it speaks to, as it was given."""
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -44,6 +48,9 @@ def quiet_ray(
         address: of a cluster; RAY_ADDRESS when left out, and a Ray of our own without either.
         processes: remote ones that are wanted; they share the cores where there are fewer.
         store_bytes: memory of a Ray of our own for what tasks are given and hand over.
+
+    Raises:
+        InputError: no cluster answers there, or this process already speaks to another Ray.
     """
     address = address or os.environ.get("RAY_ADDRESS")  # set where `ray job submit` runs us
     if address is None and "RAY_AUTH_MODE" not in os.environ:
@@ -57,6 +64,9 @@ def quiet_ray(
     ours = not ray.is_initialized()
     if ours and address is not None:
         _join(address)
+        _JOINED.set(address)
+    elif address is not None:
+        _require_joined(address)
     elif ours:
         ray.init(
             num_cpus=max(os.cpu_count() or 1, processes + 1),
@@ -72,6 +82,7 @@ def quiet_ray(
     finally:
         if ours:
             ray.shutdown()
+            _JOINED.set(None)
 
 
 def _join(address: str) -> None:
@@ -98,6 +109,22 @@ def _join(address: str) -> None:
         )
     except (ConnectionError, ValueError):
         raise refused from None
+
+
+def _require_joined(address: str) -> None:
+    """See that the Ray of this process is the one at the address: there can be no second one.
+
+    Raises:
+        InputError: it is another one.
+    """
+    import ray
+
+    there = ray.get_runtime_context().gcs_address
+    if address not in (_JOINED.get(), there, "auto"):
+        raise InputError(
+            f"this process already speaks to the Ray at {there}, not to {address}: end that one "
+            "first (ray.shutdown()), or leave the address out"
+        )
 
 
 def _answers(address: str) -> bool:

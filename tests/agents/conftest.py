@@ -1,11 +1,11 @@
-"""What the learners' tests share: one small Ray for all of them."""
+"""What the learners' tests share: one small Ray for all of a file."""
 
 from collections.abc import Iterator
 
 import pytest
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def small_ray() -> Iterator[None]:
     from simulators.cluster import quiet_ray
 

@@ -122,7 +122,9 @@ def test_up_serves_through_haproxy_and_stops_all_it_started(tmp_path):
             status = command("status", "--url", url, "--json")
             assert json.loads(status.stdout)["policy"] == "uniform"
             service.send_signal(signal.SIGTERM)
-            assert service.wait(30) == 0
+            status_at_end = service.wait(30)
+            errors.seek(0)
+            assert status_at_end == 0, errors.read()
             assert service.stdout.read() == "", "more than one line was printed"
         finally:
             service.kill()

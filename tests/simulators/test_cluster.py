@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from envs.errors import InputError
 from simulators.cluster import everywhere, quiet_ray
 
 ROOT = Path(__file__).parent.parent.parent
@@ -62,3 +63,16 @@ def test_ray_gives_the_same_results_in_the_same_order_even_when_a_worker_is_kill
         assert list(everywhere(with_array, [1, 2], workers=2)) == [10, 20]
         assert list(everywhere(with_array, [], workers=2)) == []
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.slow
+def test_a_ray_that_is_there_already_is_not_taken_for_another_cluster() -> None:
+    import ray
+
+    with quiet_ray(None, 1):
+        there = ray.get_runtime_context().gcs_address
+        with pytest.raises(InputError, match=rf"{there}, not to 127\.0\.0\.1:1"):
+            list(everywhere(partial(scaled, factor=3), [1], address="127.0.0.1:1"))
+        assert list(everywhere(partial(scaled, factor=3), [1, 2], address=there)) == [3, 6]
+        assert ray.is_initialized()
+    assert not ray.is_initialized()
