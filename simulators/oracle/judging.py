@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,6 +35,8 @@ class Setting:
     days: float
     panel: Panel
     nodes: Nodes
+    rivals: Sequence[Rival] = ()
+    """Whom to simulate, once they are known; their plans are large, so they travel once for all."""
 
     def planner(self, refined: bool = False) -> Planner:
         """A planner for this world, on a grid twice as fine where that is asked for."""
@@ -140,15 +142,16 @@ class PlansFor:
 
 @dataclass(frozen=True, slots=True)
 class RivalOf:
-    """Simulate a rival for the copies of some individuals."""
+    """Simulate one of the setting's rivals for the copies of some individuals."""
 
-    player: Rival
+    number: int
     individuals: Individuals
     potentials: list[Potential]
 
     def done(self, setting: Setting) -> Attained:
         """Under all rules, as everybody has to."""
-        return setting.play(self.player, self.individuals, self.potentials, all_rules=True)
+        rival = setting.rivals[self.number]
+        return setting.play(rival, self.individuals, self.potentials, all_rules=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -33,7 +33,8 @@ from simulators.oracle.verdict import Played
 STORE_BYTES: Final = 2**30
 """Room for the plans of the archetypes' centres."""
 PARTS: Final = 2
-"""Pieces that the panel is cut into at least; the result is the same for any number."""
+"""Pieces that the panel is cut into at least, and jobs for every worker; the result is the same for
+any number."""
 FIRST: Final = 0.7
 """Share of the time that planning and tuning take, for the bar."""
 
@@ -76,9 +77,7 @@ def judge(setting: Setting, refined: int, workers: Workers, progress: Progress) 
         workers: who does it.
         progress: told the share done.
     """
-    parts = np.array_split(
-        np.arange(len(setting.panel)), min(max(PARTS, workers.workers), len(setting.panel))
-    )
+    parts = _pieces(len(setting.panel), max(PARTS, workers.workers))
     again = np.unique(np.linspace(0, len(setting.panel) - 1, refined).astype(np.int64))
     imagined = people(setting.preset, setting.catalogue)
     jobs: list[Job] = [OptimumOf(part) for part in parts]
@@ -93,15 +92,19 @@ def judge(setting: Setting, refined: int, workers: Workers, progress: Progress) 
         constant, priced, *plans = results
         plans = [plan for part in plans for plan in part]
         players = _rivals(setting, constant, priced, plans)
+        potentials = [potential for optimum in optima for potential in optimum.potentials]
+        # Few steps of many users cost less than many of few: no more pieces than keep all busy.
+        pieces = _pieces(len(setting.panel), -(-PARTS * workers.workers // len(players)))
         playing = [
-            RivalOf(player, part, optimum.potentials)
-            for player in players
-            for part, optimum in zip(parts, optima, strict=True)
+            RivalOf(number, piece, [potentials[i] for i in piece])
+            for number in range(len(players))
+            for piece in pieces
         ]
-        played = workers.each(setting, playing, lambda share: progress(FIRST + 0.3 * share))
+        with_rivals = replace(setting, rivals=players)
+        played = workers.each(with_rivals, playing, lambda share: progress(FIRST + 0.3 * share))
     attained = {name: [part.played[name] for part in optima] for name in optima[0].played}
     for number, player in enumerate(players):
-        attained[player.name] = played[number * len(parts) : (number + 1) * len(parts)]
+        attained[player.name] = played[number * len(pieces) : (number + 1) * len(pieces)]
     whole = Played(
         setting.panel,
         np.concatenate([part.planned for part in optima]),
@@ -110,6 +113,11 @@ def judge(setting: Setting, refined: int, workers: Workers, progress: Progress) 
     )
     named = {player.name: player for player in players}
     return Judgement(whole, attained, named, again, _again(whole, again, fine), plans)
+
+
+def _pieces(individuals: int, count: int) -> list[Individuals]:
+    """The panel's individuals, cut into so many pieces, one at least."""
+    return np.array_split(np.arange(individuals), min(max(1, count), individuals))
 
 
 def _rivals(setting: Setting, constant: Rival, priced: Rival, plans: list[Plan]) -> list[Rival]:
