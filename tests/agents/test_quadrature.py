@@ -22,6 +22,7 @@ def brute_force(m: NDArray[np.float64], s: NDArray[np.float64]) -> NDArray[np.fl
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scales", [(0.0, 0.0), (-0.5, 0.5), (-3.0, 1.0)])
 def test_the_row_agrees_with_a_fine_grid_for_equal_and_for_very_unequal_widths(
     scales: tuple[float, float],

@@ -58,6 +58,7 @@ def test_the_weeks_add_up_to_what_happened() -> None:
     assert year.weeks == 2 and year.contacts[0] == diary.contacts[0] / 30
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["--users", "20", "--days", "15", "--policies", "silence", "uniform"]
     assert main([*given, "--plots", str(tmp_path), "--json"]) == 0
