@@ -21,7 +21,7 @@ test: $(STAMP)
 
 # Types and tests side by side: two cores are busy about as long.
 check: format lint
-	@$(MAKE) --no-print-directory -j2 --output-sync=target other-fast-tests types world-fast-tests
+	@$(MAKE) --no-print-directory -j2 --output-sync=target world-fast-tests types other-fast-tests
 
 format: $(STAMP)
 	$(PY) -m ruff format --check .
@@ -33,10 +33,10 @@ types: $(STAMP)
 	$(PY) -m mypy
 
 world-fast-tests: $(STAMP)
-	$(PY) -m pytest -q -m "not slow" tests/simulators
+	$(PY) -m pytest -q -m "not slow" tests/envs tests/simulators
 
 other-fast-tests: $(STAMP)
-	$(PY) -m pytest -q -m "not slow" --ignore=tests/simulators
+	$(PY) -m pytest -q -m "not slow" --ignore=tests/envs --ignore=tests/simulators
 
 .PHONY: .venv
 .venv: $(STAMP)

@@ -21,6 +21,7 @@ def played(runner: ColumnEnvRunner, **arguments: int) -> Experience:
     return experience
 
 
+@pytest.mark.slow
 def test_every_row_is_a_decision_and_follows_from_the_row_before_it() -> None:
     columns = played(make_runner(users=1), num_timesteps=3 * LENGTH).columns
     now, later = columns["observations"].argmax(axis=1) // 2, columns["next_observations"]

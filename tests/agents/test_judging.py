@@ -37,6 +37,7 @@ def test_the_best_constant_is_the_one_that_makes_the_most_of_other_people() -> N
     assert best.name == max(values, key=lambda name: values[name])
 
 
+@pytest.mark.slow
 def test_evaluate_prints_one_object_with_every_rival(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["evaluate", "constant:gift/in_app", "--users", "20", "--days", "2", "--json"]
     assert main(given) == 0

@@ -199,6 +199,7 @@ def test_the_user_id_is_nowhere_in_redis(live, redis_client):
         assert b"maria" not in redis_client.dump(key) and b"maria" not in key
 
 
+@pytest.mark.slow
 def test_the_draw_follows_the_propensities(live):
     """Frequencies of 300 decisions of new users: chi-square below its 1e-6 quantile."""
     answers = [live.offer(user_id=f"u{number}") for number in range(300)]

@@ -348,6 +348,7 @@ def test_a_connection_that_breaks_is_answered_on_the_next(monkeypatch: pytest.Mo
     assert [head.split(b" ")[1] for head in heads] == [b"/healthz", b"/v1/offers", b"/v1/offers"]
 
 
+@pytest.mark.slow
 def test_world_traffic_over_http_writes_every_users_value(
     moody: tuple[Moody, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

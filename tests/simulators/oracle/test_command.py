@@ -69,6 +69,7 @@ def test_extrapolation_finds_a_fixed_point_in_few_steps() -> None:
     assert np.allclose(value, fixed, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_tabular_preset_is_solved_exactly(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["oracle", "--preset", "tabular", "--copies", "20", "--days", "30", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

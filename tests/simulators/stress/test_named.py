@@ -88,6 +88,7 @@ def test_a_stress_of_some_strength_changes_something(spec: str) -> None:
     assert trace_hash((spec,)) != trace_hash(())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("specs", [HARMFUL, HARMFUL[::-1]], ids=["in order", "reversed"])
 def test_stresses_compose_and_do_not_depend_on_the_batch(specs: tuple[str, ...]) -> None:
     assert trace_hash(specs) == trace_hash(specs, rows=5)
