@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 STAMP := .venv/.installed
+WORLDS := tests/envs tests/simulators
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -33,10 +34,10 @@ types: $(STAMP)
 	$(PY) -m mypy
 
 world-fast-tests: $(STAMP)
-	$(PY) -m pytest -q -m "not slow" tests/envs tests/simulators
+	$(PY) -m pytest -q -m "not slow" $(WORLDS)
 
 other-fast-tests: $(STAMP)
-	$(PY) -m pytest -q -m "not slow" --ignore=tests/envs --ignore=tests/simulators
+	$(PY) -m pytest -q -m "not slow" $(WORLDS:%=--ignore=%)
 
 .PHONY: .venv
 .venv: $(STAMP)
