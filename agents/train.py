@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tyro
 from rich.console import Console
 
+from agents.learners import LEARNERS, LearnerName
 from agents.policy import check_place, save_bundle
 from agents.rewards import LearningReward
 from envs.catalogue import Catalogue, load_catalogue
@@ -35,7 +36,7 @@ PRICE_USERS = 100
 class TrainConfig:
     """Train a policy and write it as a bundle."""
 
-    learner: tyro.conf.Positional[Literal["q", "lints"]]
+    learner: tyro.conf.Positional[LearnerName]
     """q: masked double dueling deep Q-learning; lints: linear Thompson sampling."""
     out: Path = Path("runs/policy")
     """Folder of the bundle."""
@@ -48,7 +49,7 @@ class TrainConfig:
     preset: str = "default"
     """World to train in: tabular, small, default, sparse, grocery or budget."""
     log: Path | None = None
-    """Train from this log (Parquet file or folder) instead of a world; lints only."""
+    """Train from this log (Parquet file or folder) instead of a world."""
     catalogue: Path | None = None
     """A catalogue file; the preset's, or the log's own, when left out."""
     reward: LearningReward | None = None
@@ -128,8 +129,9 @@ def _check(config: TrainConfig) -> None:
         raise InputError(f"--floor {config.floor} is not a share, 0 to 1")
     if config.contact_price is not None and not config.contact_price >= 0:
         raise InputError(f"--contact-price {config.contact_price} is below 0")
-    if config.log is not None and config.learner != "lints":
-        raise InputError(f"{config.learner} does not learn from a log: train lints with --log")
+    if config.log is not None and not LEARNERS[config.learner].from_log:
+        able = ", ".join(name for name, learner in LEARNERS.items() if learner.from_log)
+        raise InputError(f"{config.learner} does not learn from a log: train {able} with --log")
     if config.log is not None and config.reward not in (None, "sampled"):
         raise InputError(f"--reward {config.reward}: a log only knows what was paid: use sampled")
     check_place(config.out)
@@ -161,15 +163,16 @@ def _in_world(config: TrainConfig) -> dict[str, Any]:
 
 def world_algorithm(config: TrainConfig) -> Any:
     """The RLlib algorithm of a configuration, built."""
-    settings = _learner_config(config.learner)
     settings = (
-        settings.environment("simulators:SceneLift-v0", env_config=_environment(config))
+        LEARNERS[config.learner]
+        .make()
+        .environment("simulators:SceneLift-v0", env_config=_environment(config))
         .env_runners(num_env_runners=config.runners)
         .learners(num_learners=config.learners)
         .training(reward=config.reward, floor=config.floor)
         .debugging(seed=config.seed + OTHER_LUCK, log_level="ERROR")
     )
-    if config.learner == "q":
+    if hasattr(settings, "contact_price"):
         settings = settings.training(contact_price=config.contact_price)
     return settings.build_algo()
 
@@ -185,16 +188,6 @@ def _environment(config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def _learner_config(learner: str) -> Any:
-    if learner == "q":
-        from agents.q_learning import QLearningConfig
-
-        return QLearningConfig()
-    from agents.bandits import LinearThompsonConfig
-
-    return LinearThompsonConfig()
-
-
 def _train(algorithm: Any, config: TrainConfig, catalogue: Catalogue) -> tuple[int, float]:
     """Iterate until the steps or the seconds are used up.
 
@@ -203,8 +196,9 @@ def _train(algorithm: Any, config: TrainConfig, catalogue: Catalogue) -> tuple[i
     """
     seconds = SECONDS if config.seconds is None and config.steps is None else config.seconds
     first, started = algorithm.sampled_steps(), time.perf_counter()
-    price = algorithm.config.price_of_contact if config.learner == "q" else config.contact_price
-    if config.learner == "lints" and price is not None:
+    myopic = hasattr(algorithm, "set_contact_price")
+    price = config.contact_price if myopic else getattr(algorithm.config, "price_of_contact", 0.0)
+    if myopic and price is not None:
         algorithm.set_contact_price(price)
     with Bar(f"training {config.learner}", shown=not config.json) as bar:
         while True:
@@ -251,7 +245,6 @@ def _evaluation(config: TrainConfig, catalogue: Catalogue, policy: Any) -> dict[
 
 def _from_log(config: TrainConfig) -> dict[str, Any]:
     """Train linear Thompson sampling from the decisions of a log."""
-    from agents.bandits import LinearThompsonConfig
     from simulators.logs.logged import read_log
 
     assert config.log is not None
@@ -261,7 +254,9 @@ def _from_log(config: TrainConfig) -> dict[str, Any]:
     log = log.learnable()
     if not len(log):
         raise InputError(f"{config.log} has no decision with a known reward")
-    settings = LinearThompsonConfig().from_log(log.observations.shape[1], log.mask.shape[1])
+    settings = (
+        LEARNERS[config.learner].make().from_log(log.observations.shape[1], log.mask.shape[1])
+    )
     settings = settings.training(
         reward="sampled", floor=config.floor, noise=max(float(log.rewards.std()), 1e-6)
     )

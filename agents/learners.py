@@ -1,0 +1,40 @@
+"""The learners by the names that commands know them by; RLlib is loaded when one is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Final, Literal
+
+LearnerName = Literal["q", "lints"]
+"""Names on the command line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """How a learner's RLlib configuration is made."""
+
+    title: str
+    """What it is, for people."""
+    module: str
+    config: str
+    """Name of its configuration class in that module."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the configuration's ``training`` that belong to the name."""
+    from_log: bool = False
+    """Whether it learns from a log as well: its configuration has ``from_log``, its algorithm
+    ``learn``."""
+
+    def make(self) -> Any:
+        """Its configuration."""
+        made = getattr(import_module(self.module), self.config)()
+        return made.training(**self.settings)
+
+
+LEARNERS: Final[Mapping[LearnerName, Learner]] = {
+    "q": Learner("masked dueling double deep Q-learning", "agents.q_learning", "QLearningConfig"),
+    "lints": Learner(
+        "linear Thompson sampling", "agents.bandits", "LinearThompsonConfig", from_log=True
+    ),
+}
