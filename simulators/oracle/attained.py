@@ -18,7 +18,6 @@ from envs.decisions import Moment, Step
 from simulators.oracle.criterion import GAMMA, flow
 from simulators.oracle.known_rules import KnownRules
 from simulators.oracle.plan import Plan, Standing, Today
-from simulators.oracle.steadying import Steadying
 from simulators.population import Traits
 from simulators.presets import Preset
 from simulators.world import SyntheticWorld
@@ -41,6 +40,21 @@ class Player(Protocol):
         """What came of the actions that were played at ``moment``; the world has moved on."""
 
 
+class Smoothing(Protocol):
+    """Takes luck out of a simulation without moving its means."""
+
+    def begin(self) -> None:
+        """Nobody has been contacted yet."""
+
+    def due(self, world: SyntheticWorld, actions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Before a step: what these actions should bring, float64 [N] cents."""
+
+    def luck(
+        self, world: SyntheticWorld, before: Moment, due: NDArray[np.float64], step: Step
+    ) -> NDArray[np.float64]:
+        """After the step: how much of what came is luck, float64 [N] cents."""
+
+
 class Rival(Player, Protocol):
     """One that the optimum is compared with."""
 
@@ -53,7 +67,12 @@ class Attained:
     """What came of a player."""
 
     value_cents: NDArray[np.float64]
-    """Constant flow with the same discounted value, by row, cents a user-week, float64 [N]."""
+    """Constant flow with the same discounted value, by row, cents a user-week, float64 [N]: mean
+    net value given the hidden state, with the luck taken out that can be."""
+    net_cents: NDArray[np.float64]
+    """The same of the net value as it fell."""
+    spend_cents: NDArray[np.float64]
+    """The same of what was spent on offers and sends, as it fell."""
     contacts: NDArray[np.float64]
     """A user-week, by row, float64 [N]."""
     refused: dict[str, float]
@@ -80,7 +99,7 @@ def play(
     days: float,
     all_rules: bool = False,
     gamma: float = GAMMA,
-    steadying: Steadying | None = None,
+    steadying: Smoothing | None = None,
 ) -> Attained:
     """Let a player decide for users, each from the start of the world.
 
@@ -104,7 +123,7 @@ def play(
     if steadying:
         steadying.begin()
     until = world.start_s + round(days * DAY)
-    total, made, none = np.zeros(n), np.zeros(n), np.zeros(n)
+    sums, made, none = _Sums(n), np.zeros(n), np.zeros(n)
     active = world.moment().now < until
     while active.any():
         moment = world.moment()
@@ -114,11 +133,30 @@ def play(
         player.learn(moment, actions, step, world)
         luck = steadying.luck(world, moment, due, step) if steadying else none
         weight = gamma ** ((moment.now - world.start_s) / DAY)
-        total += np.where(active, weight * (step.expected_cents - luck), 0.0)
+        sums.add(step, luck, np.where(active, weight, 0.0))
         made += actions > 0
         active = active & ~step.departed & (world.moment().now < until)
-    values = np.asarray([flow(value, days, gamma) for value in total])
-    return Attained(values, made / (days / 7), referee.shares())
+    value, net, spend = (
+        np.asarray([flow(cents, days, gamma) for cents in total]) for total in sums.totals()
+    )
+    return Attained(value, net, spend, made / (days / 7), referee.shares())
+
+
+class _Sums:
+    """Adds up what steps brought, discounted."""
+
+    def __init__(self, n: int) -> None:
+        self._value, self._net, self._spend = np.zeros(n), np.zeros(n), np.zeros(n)
+
+    def add(self, step: Step, luck: NDArray[np.float64], weight: NDArray[np.float64]) -> None:
+        """``weight`` is 0 for who does not move, float64 [N]."""
+        self._value += np.where(weight > 0, weight * (step.expected_cents - luck), 0.0)
+        self._net += weight * step.parts.net_cents()
+        self._spend += weight * step.parts.spend_cents()
+
+    def totals(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Mean value, value as it fell and spend, each float64 [N]."""
+        return self._value, self._net, self._spend
 
 
 class _Referee:

@@ -1,8 +1,9 @@
 """A world small enough to be written out: every state, every chance, the exact optimum.
 
 A preset is finite when everybody is alike, fatigue only counts the contacts since midnight,
-discounts leave no habit, nobody opts out and nobody leaves. The state is then (hour of the week,
-scene), the stage of the need, and the contacts since midnight.
+discounts leave no habit, nobody opts out, refuses an offer or leaves, and no rule remembers more than
+the contacts of the day. The state is then (hour of the week, scene), the stage of the need, and the
+contacts since midnight.
 """
 
 from __future__ import annotations
@@ -188,7 +189,7 @@ def is_finite(preset: Preset, catalogue: Catalogue) -> bool:
 
 def _why_not(preset: Preset, catalogue: Catalogue) -> str | None:
     """The first reason why the hidden state is not finite, None where it is."""
-    kinds = preset.archetypes
+    kinds, rules = preset.archetypes, KnownRules(catalogue)
     weights = {preset.channels[channel.name].weight for channel in catalogue.channels}
     consents = {channel.consent for channel in catalogue.channels}
     reasons = {
@@ -200,6 +201,9 @@ def _why_not(preset: Preset, catalogue: Catalogue) -> str | None:
         "discounts leave a habit": preset.reference_learning > 0,
         "people opt out": kinds[0].temper > 0,
         "people leave": preset.leaving_per_day * kinds[0].departing > 0,
+        "refusals are remembered": preset.not_interested * catalogue.cool_down_days > 0,
+        "caps look back beyond midnight": any(name.startswith("cap:") for name in rules.left_out),
+        "money binds": preset.budget_cents_per_user_week is not None,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
 
