@@ -69,6 +69,7 @@ def quiet_ray(
         _require_joined(address)
     elif ours:
         ray.init(
+            address="local",  # and not the Ray that others may have started on this machine
             num_cpus=max(os.cpu_count() or 1, processes + 1),
             include_dashboard=False,
             logging_level=logging.ERROR,
