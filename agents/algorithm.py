@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
+import ray
 from numpy.typing import NDArray
 from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
@@ -20,6 +23,7 @@ from ray.rllib.utils.metrics import (
 )
 
 from agents.columns import Experience
+from agents.endurance import PAUSE_S, Lookout
 from agents.rewards import learning_reward
 
 MODULE = f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}"
@@ -28,13 +32,30 @@ MODULE = f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}"
 class OfferAlgorithm(Algorithm):
     """An RLlib algorithm whose experience is columns."""
 
+    def setup(self, config: AlgorithmConfig) -> None:
+        """Build runners and learners, and watch over them."""
+        self._lookout = Lookout()
+        super().setup(config)
+
+    def restore_env_runners(self, env_runner_group: Any) -> list[int]:
+        """Ask lost runners whether they are back; RLlib would do so, and wait, at every step."""
+        if not self._lookout.has_to_ask(env_runner_group.num_healthy_remote_env_runners()):
+            return []
+        return list(super().restore_env_runners(env_runner_group))
+
+    def cleanup(self) -> None:
+        """End runners and learners; RLlib would wait for lost runners to say goodbye."""
+        if getattr(self, "env_runner_group", None) is not None:
+            self.env_runner_group.reset([])
+        super().cleanup()
+
     def sampled_steps(self) -> int:
         """Decisions sampled since the beginning, over restarts."""
         path = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
         return int(self.metrics.peek(path, default=0))
 
     def collect(self) -> list[Experience]:
-        """One fragment from every runner."""
+        """One fragment from every runner that works; none when all are lost for the moment."""
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
             experiences, results = synchronous_parallel_sample(
                 worker_set=self.env_runner_group,
@@ -43,6 +64,10 @@ class OfferAlgorithm(Algorithm):
                 _uses_new_env_runners=True,
                 _return_metrics=True,
             )
+        self._lookout.heard(sum(map(len, experiences)))
+        if not experiences:
+            time.sleep(PAUSE_S)
+            return []
         self.metrics.aggregate(results, key=ENV_RUNNER_RESULTS)
         return list(experiences)
 
@@ -77,13 +102,24 @@ class OfferAlgorithm(Algorithm):
     def restore_from_path(self, path: Any, *args: Any, **kwargs: Any) -> None:
         """Restore a checkpoint, and see to it that every runner really has its weights.
 
-        RLlib drops a hand-over while another is under way, and runners refuse weights with an
-        older sequence number than their own: here they go without a number, and are waited for.
+        RLlib drops a hand-over while another is under way, and a runner refuses weights with a
+        lower number than its own, as an older checkpoint has them: here every runner takes them,
+        with the number of steps so far, by which it explores, and is waited for.
         """
         super().restore_from_path(path, *args, **kwargs)
+        if self.env_runner_group is None:  # it learns from a log
+            return
         state = self.learner_group.get_state(components=MODULE, inference_only=True)
-        weights = state[COMPONENT_LEARNER][COMPONENT_RL_MODULE]
+        known = state[COMPONENT_LEARNER]
+        known[NUM_ENV_STEPS_SAMPLED_LIFETIME] = self.sampled_steps()
+        shared = ray.put(known)
         self.env_runner_group.foreach_env_runner(
-            lambda runner: runner.set_state({COMPONENT_RL_MODULE: weights}),
+            lambda runner: _take_over(runner, ray.get(shared)),
             local_env_runner=self.env_runner is not None,
         )
+
+
+def _take_over(runner: Any, known: dict[str, Any]) -> None:
+    """Make a runner forget what it has for what is known, whichever is newer."""
+    runner._weights_seq_no = 0
+    runner.set_state(known)
