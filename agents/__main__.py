@@ -1,4 +1,4 @@
-"""Commands of the learners: ``python -m agents train|evaluate|ope``."""
+"""Commands of the learners: ``python -m agents train|evaluate|ope|score``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "train": Command("agents.train", "TrainConfig", "run_train"),
     "evaluate": Command("agents.evaluate", "EvaluateConfig", "run_evaluate"),
     "ope": Command("agents.ope", "OpeConfig", "run_ope"),
+    "score": Command("agents.score", "ScoreConfig", "run_score"),
 }
 
 

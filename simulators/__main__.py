@@ -29,7 +29,9 @@ COMMANDS: Final = {
     ),
     "replay": Command("simulators.replay", "ReplayConfig", "run_replay", (load_policy,)),
     "import": Command("simulators.logs.importing", "ImportConfig", "run_import"),
+    "log": Command("simulators.logs.played", "LogConfig", "run_log", (load_policy,)),
     "oracle": Command("simulators.oracle.command", "OracleConfig", "run_oracle"),
+    "snapshot": Command("simulators.snapshot", "SnapshotConfig", "run_snapshot", (load_policy,)),
     "traffic": Command("simulators.clients.traffic", "TrafficConfig", "run_traffic"),
 }
 
