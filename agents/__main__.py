@@ -1,4 +1,4 @@
-"""Commands of the learners: ``python -m agents train|evaluate|ope|score``."""
+"""Commands of the learners: ``python -m agents train|evaluate|ope|score|export``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ COMMANDS: Final = {
     "evaluate": Command("agents.evaluate", "EvaluateConfig", "run_evaluate"),
     "ope": Command("agents.ope", "OpeConfig", "run_ope"),
     "score": Command("agents.score", "ScoreConfig", "run_score"),
+    "export": Command("agents.export", "ExportConfig", "run_export"),
 }
 
 

@@ -29,6 +29,7 @@ from envs.encoding import Encoding
 from envs.errors import CatalogueError, InputError
 
 __all__ = [
+    "SERVED_BYTES",
     "Bundle",
     "BundleError",
     "LinearGaussianPolicy",
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 MANIFEST, WEIGHTS, CATALOGUE = "policy.json", "weights.safetensors", "catalogue.yaml"
+SERVED_BYTES = 1_000_000
+"""Most that the weights of a served policy may have: it is loaded by every replica, at any time."""
 KINDS = {kind.kind: kind for kind in (QNetworkPolicy, LinearGaussianPolicy)}
 
 
@@ -102,15 +105,26 @@ def save_bundle(
     catalogue: Catalogue,
     lineage: dict[str, str | int],
     figures: dict[str, Any],
+    served: bool = True,
 ) -> None:
     """Write a policy as a folder, aside and then renamed; an older bundle there is replaced.
 
+    Args:
+        path: of the folder.
+        policy: what decides.
+        catalogue: the business it decides for.
+        lineage: of the policy; its seed among them.
+        figures: what was measured of it.
+        served: whether it has to be small enough to be served; a teacher to be distilled has not.
+
     Raises:
-        BundleError: something that is no bundle is in the way.
+        BundleError: something that is no bundle is in the way, or the policy is too large.
     """
     path = Path(path)
     check_place(path)
     weights = save(policy.weights())
+    if served:
+        _check_size(path, len(weights))
     manifest = Manifest(
         version=1,
         kind=policy.kind,
@@ -131,6 +145,14 @@ def save_bundle(
     _replace(path, aside)
 
 
+def _check_size(path: Path, weights: int) -> None:
+    if weights > SERVED_BYTES:
+        raise BundleError(
+            f"{path}: weights of {weights:,} bytes are more than the {SERVED_BYTES:,} of a served "
+            "policy: make it smaller with python -m agents distil"
+        )
+
+
 def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
@@ -146,12 +168,13 @@ def _replace(path: Path, new: Path) -> None:
     shutil.rmtree(old)
 
 
-def load_bundle(path: Path, catalogue: Catalogue | None = None) -> Bundle:
+def load_bundle(path: Path, catalogue: Catalogue | None = None, served: bool = False) -> Bundle:
     """Load and check a bundle; with no catalogue given, the bundle's own.
 
     Raises:
         BundleError: unreadable, cut short or changed; of another catalogue or encoding; of an
-            unknown kind; with weights of a wrong shape or that are not finite.
+            unknown kind; with weights of a wrong shape or that are not finite; to be served and
+            too large for it.
     """
     path = Path(path)
     manifest = _read_manifest(path)
@@ -169,6 +192,8 @@ def load_bundle(path: Path, catalogue: Catalogue | None = None) -> Bundle:
     if manifest.kind not in KINDS:
         raise BundleError(f"{path}: unknown kind {manifest.kind!r}, known are {sorted(KINDS)}")
     weights = _read_weights(path, manifest.weights_sha256)
+    if served:
+        _check_size(path, (path / WEIGHTS).stat().st_size)
     name = f"{manifest.kind}-{manifest.weights_sha256[:12]}"
     try:
         policy = KINDS[manifest.kind].from_weights(weights, manifest.settings, name)
@@ -224,12 +249,13 @@ def _read_weights(path: Path, checksum: str) -> dict[str, NDArray[Any]]:
         raise BundleError(f"{path}: {WEIGHTS} is not safetensors: {error}") from None
 
 
-def load_policy(spec: str, catalogue: Catalogue) -> Policy:
+def load_policy(spec: str, catalogue: Catalogue, served: bool = False) -> Policy:
     """The policy that a command line names: a baseline, or the folder of a bundle.
 
     Args:
         spec: ``silence``, ``uniform``, ``rule_book``, ``constant:gift/mini_program`` or a folder.
         catalogue: the business to decide for.
+        served: whether it is to be served, and has to be small enough for that.
 
     Raises:
         InputError: neither a baseline nor a folder.
@@ -242,4 +268,4 @@ def load_policy(spec: str, catalogue: Catalogue) -> Policy:
             f"no policy {spec!r}: give the folder of a bundle, or silence, uniform, rule_book "
             "or constant:OFFER/CHANNEL"
         )
-    return load_bundle(Path(spec), catalogue).policy
+    return load_bundle(Path(spec), catalogue, served).policy

@@ -76,7 +76,7 @@ class Service:
             Whether it decides now; if not, ``refused_policy`` says why.
         """
         try:
-            policy = load_policy(spec, self.catalogue)
+            policy = load_policy(spec, self.catalogue, served=True)
         except (InputError, OSError) as error:
             running = self.offers.decider.policy_name
             logger.error("policy %s is refused, %s goes on: %s", spec, running, error)
@@ -177,9 +177,9 @@ def catalogue_of(policy: str, catalogue: Path | None) -> Catalogue:
     """
     if catalogue is not None or is_baseline(policy) or not Path(policy).is_dir():
         found = load_catalogue(catalogue)
-        load_policy(policy, found)
+        load_policy(policy, found, served=True)
         return found
-    return load_bundle(Path(policy)).catalogue
+    return load_bundle(Path(policy), served=True).catalogue
 
 
 def _unknown() -> Failure:
