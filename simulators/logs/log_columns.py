@@ -6,7 +6,8 @@ Every refusal names the file, the row (counted from 1) and the column.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -32,21 +33,32 @@ class LogError(InputError):
     """A log or a campaign file breaks its format; the message names file, row and column."""
 
 
-def open_log(path: Path) -> tuple[pa.Table, dict[str, Any]]:
-    """The table of a log file and its metadata, whose version is checked.
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Parquet's own errors become ours.
+
+    Raises:
+        LogError: the file cannot be read.
+    """
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise LogError(f"{path}: not a readable Parquet file: {reason}") from None
+
+
+def open_log(path: Path) -> tuple[pq.ParquetFile, dict[str, Any]]:
+    """A log file and its metadata, whose version is checked; no row is read yet.
 
     Raises:
         LogError: missing, not Parquet, or not a log.
     """
     if not path.is_file():
         raise LogError(f"{path}: no such file: give a log made by `python -m simulators import`")
+    with reading(path):
+        file = pq.ParquetFile(path)
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise LogError(f"{path}: not a readable Parquet file: {reason}") from None
-    try:
-        metadata = json.loads((table.schema.metadata or {})[METADATA_KEY])
+        metadata = json.loads((file.schema_arrow.metadata or {})[METADATA_KEY])
     except KeyError:
         raise LogError(f"{path}: the file has no metadata 'scenelift': it is not a log") from None
     except ValueError:
@@ -54,7 +66,7 @@ def open_log(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         found = metadata.get("format") if isinstance(metadata, dict) else metadata
         raise LogError(f"{path}: log format {found!r}, this version reads {FORMAT}")
-    return table, metadata
+    return file, metadata
 
 
 def log_catalogue(path: Path, metadata: dict[str, Any], expected: Catalogue | None) -> Catalogue:
@@ -86,14 +98,19 @@ def log_catalogue(path: Path, metadata: dict[str, Any], expected: Catalogue | No
 class Columns:
     """Reads columns of one log file into arrays and refuses what breaks the format."""
 
-    def __init__(self, path: Path, table: pa.Table, catalogue: Catalogue) -> None:
+    def __init__(
+        self, path: Path, table: pa.Table, catalogue: Catalogue, first_row: int = 0
+    ) -> None:
         self._path = path
+        self._first_row = first_row
         self._table = table
         self._catalogue = catalogue
 
     def refuse(self, name: str, message: str, row: int | None = None) -> NoReturn:
         """Raise the error of one column, and of one row (from 0) if given."""
-        where = f"{self._path}: " + (f"row {row + 1}, " if row is not None else "")
+        where = f"{self._path}: " + (
+            f"row {self._first_row + row + 1}, " if row is not None else ""
+        )
         raise LogError(f"{where}column {name!r}: {message}")
 
     def texts(self, name: str) -> Texts:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -30,8 +30,12 @@ from simulators.logs.log_columns import (
     Texts,
     log_catalogue,
     open_log,
+    reading,
 )
 from simulators.logs.log_columns import LogError as LogError
+
+GROUP_ROWS: Final = 32_768
+"""Decisions in a row group of a file: what a reader of large logs takes at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +84,23 @@ class Log:
         }
         outcomes = {name: values[rows] for name, values in self.outcomes.items()}
         return replace(self, **chosen, outcomes=outcomes)
+
+    @classmethod
+    def joined(cls, logs: list[Log]) -> Log:
+        """The rows of several logs of one catalogue, one after the other."""
+        first = logs[0]
+        columns: dict[str, Any] = {
+            item.name: np.concatenate([getattr(log, item.name) for log in logs])
+            for item in fields(first)
+            if isinstance(getattr(first, item.name), np.ndarray)
+        }
+        outcomes = {
+            name: np.concatenate(
+                [log.outcomes.get(name, np.full(len(log), np.nan)) for log in logs]
+            )
+            for name in dict.fromkeys(name for log in logs for name in log.outcomes)
+        }
+        return replace(first, **columns, outcomes=outcomes)
 
     def learnable(self) -> Log:
         """Only the decisions that a policy took and whose reward is known."""
@@ -182,7 +203,7 @@ def write_log(log: Log, path: Path) -> None:
     table = pa.table(arrays, schema=schema.with_metadata({METADATA_KEY: _metadata(log)}))
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    pq.write_table(table, aside, compression="zstd")
+    pq.write_table(table, aside, compression="zstd", row_group_size=GROUP_ROWS)
     aside.replace(path)
 
 
@@ -235,35 +256,36 @@ def read_log(path: Path, catalogue: Catalogue | None = None) -> Log:
             raise LogError(
                 f"{file}: reward in {log.reward_unit}, in {files[0].name} in {logs[0].reward_unit}"
             )
-    log = _joined(logs)
+    log = _last_of_each(Log.joined(logs))
     if not len(log):
         raise LogError(f"{path}: the log has no rows")
     return log
 
 
-def _joined(logs: list[Log]) -> Log:
-    """One log of all, each decision once, as it was written last."""
-    first = logs[0]
-    columns: dict[str, Any] = {
-        item.name: np.concatenate([getattr(log, item.name) for log in logs])
-        for item in fields(first)
-        if isinstance(getattr(first, item.name), np.ndarray)
-    }
-    outcomes = {
-        name: np.concatenate([log.outcomes.get(name, np.full(len(log), np.nan)) for log in logs])
-        for name in dict.fromkeys(name for log in logs for name in log.outcomes)
-    }
-    joined = replace(first, **columns, outcomes=outcomes)
-    last = {decision: row for row, decision in enumerate(joined.decision_ids)}
-    if len(last) == len(joined):
-        return joined
-    return joined.take(np.asarray(sorted(last.values()), np.int64))
+def _last_of_each(log: Log) -> Log:
+    """Each decision once, as it was written last."""
+    last = {decision: row for row, decision in enumerate(log.decision_ids)}
+    if len(last) == len(log):
+        return log
+    return log.take(np.asarray(sorted(last.values()), np.int64))
 
 
 def _read_file(path: Path, expected: Catalogue | None) -> Log:
-    table, metadata = open_log(path)
-    catalogue = log_catalogue(path, metadata, expected)
-    columns = Columns(path, table, catalogue)
+    file, metadata = open_log(path)
+    with reading(path):
+        table = file.read()
+    return log_of(path, table, metadata, log_catalogue(path, metadata, expected))
+
+
+def log_of(
+    path: Path, table: pa.Table, metadata: dict[str, Any], catalogue: Catalogue, first_row: int = 0
+) -> Log:
+    """Check a table of a log's file, or the part of it that begins at a row.
+
+    Raises:
+        LogError: naming file, row and column.
+    """
+    columns = Columns(path, table, catalogue, first_row)
     actions = columns.indices("action", [action.name for action in catalogue.actions])
     outcomes = [name for name in table.column_names if name.startswith("outcome_")]
     return Log(
