@@ -1,7 +1,8 @@
-"""Linear Thompson sampling of offers, as an RLlib algorithm, in a world or from a log."""
+"""Linear bandits as RLlib algorithms, in a world or from a log: one posterior, any rule."""
 
 from __future__ import annotations
 
+import math
 from typing import Any, Self
 
 import gymnasium as gym
@@ -15,19 +16,20 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from agents.algorithm import OfferAlgorithm
 from agents.columns import MASK, OBSERVATIONS, ColumnEnvRunner
-from agents.linear_gaussian import LinearGaussianPolicy
-from agents.linear_learner import REWARD, LinearLearner, LinearModule
+from agents.exploration import RULES, Rule, RuleName
+from agents.linear_learner import AGE, PRIOR, REWARD, WEIGHT, LinearLearner, LinearModule
+from agents.log_weights import inverse_propensity_weights
 from agents.rewards import LearningReward
 
 CHUNK = 50_000
 """Rows of a log that are added up at once."""
 
 
-class LinearThompsonConfig(AlgorithmConfig):
-    """Settings of linear Thompson sampling."""
+class LinearBanditConfig(AlgorithmConfig):
+    """Settings of the linear bandits: what is believed, and the rule of choice."""
 
     def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
-        super().__init__(algo_class=algo_class or LinearThompson)
+        super().__init__(algo_class=algo_class or LinearBandit)
         self.env_runner_cls = ColumnEnvRunner
         self.num_env_runners = 0
         self.num_envs_per_env_runner = 1024
@@ -36,7 +38,12 @@ class LinearThompsonConfig(AlgorithmConfig):
         self.ridge = 1.0
         self.noise = 500.0
         self.noise_weight = 10.0
+        self.half_life = math.inf
+        self.weight_limit = 10.0
+        self.rule: RuleName = "thompson"
         self.spread = 1.0
+        self.alpha = 1.0
+        self.sharpness = 1.0
         self.floor = 0.01
 
     def training(
@@ -46,7 +53,12 @@ class LinearThompsonConfig(AlgorithmConfig):
         ridge: float | None = None,
         noise: float | None = None,
         noise_weight: float | None = None,
+        half_life: float | None = None,
+        weight_limit: float | None = None,
+        rule: RuleName | None = None,
         spread: float | None = None,
+        alpha: float | None = None,
+        sharpness: float | None = None,
         floor: float | None = None,
         **kwargs: Any,
     ) -> Self:
@@ -57,13 +69,19 @@ class LinearThompsonConfig(AlgorithmConfig):
             ridge: prior precision of a parameter, in units of the noise.
             noise: standard deviation of a reward that is believed at first, cents.
             noise_weight: how many decisions that belief is worth.
-            spread: factor on the posterior's standard deviations.
-            floor: exploration that the finished policy keeps besides.
+            half_life: decisions after which one weighs half; infinite: nothing is forgotten.
+            weight_limit: largest weight of a logged decision whose propensity is given.
+            rule: see ``agents.exploration``.
+            spread: of Thompson sampling: factor on the posterior's standard deviations.
+            alpha: of LinUCB: deviations above the mean that are hoped for.
+            sharpness: of SquareCB: factor on its gamma, sqrt(n / d) / noise.
+            floor: share of decisions drawn uniformly, in training and by the finished policy.
             **kwargs: RLlib's own settings.
         """
         super().training(**kwargs)
         given = dict(reward=reward, ridge=ridge, noise=noise, noise_weight=noise_weight,
-                     spread=spread, floor=floor)  # fmt: skip
+                     half_life=half_life, weight_limit=weight_limit, rule=rule, spread=spread,
+                     alpha=alpha, sharpness=sharpness, floor=floor)  # fmt: skip
         for name, value in given.items():
             if value is not None:
                 setattr(self, name, value)
@@ -87,6 +105,17 @@ class LinearThompsonConfig(AlgorithmConfig):
             action_space=gym.spaces.Discrete(actions),
         )
 
+    @property
+    def exploration(self) -> Rule:
+        """The rule of choice with its numbers."""
+        numbers: dict[RuleName, dict[str, float]] = {
+            "thompson": {"spread": self.spread},
+            "ucb": {"alpha": self.alpha},
+            "squarecb": {"gamma": self.sharpness},
+            "greedy": {},
+        }
+        return RULES[self.rule](floor=self.floor, **numbers[self.rule])
+
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The posterior."""
         return RLModuleSpec(module_class=LinearModule)
@@ -97,17 +126,18 @@ class LinearThompsonConfig(AlgorithmConfig):
 
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
-        names = ("ridge", "noise", "noise_weight", "spread")
-        return super()._model_config_auto_includes | {name: getattr(self, name) for name in names}
+        settings = {name: getattr(self, name) for name in PRIOR}
+        settings["rule"] = self.exploration.settings()
+        return super()._model_config_auto_includes | settings
 
 
-class LinearThompson(OfferAlgorithm):
+class LinearBandit(OfferAlgorithm):
     """Sample columns, add up what they say, hand the posterior over."""
 
     @classmethod
-    def get_default_config(cls) -> LinearThompsonConfig:
+    def get_default_config(cls) -> LinearBanditConfig:
         """The defaults."""
-        return LinearThompsonConfig()
+        return LinearBanditConfig()
 
     def training_step(self) -> None:
         """One iteration."""
@@ -123,15 +153,34 @@ class LinearThompson(OfferAlgorithm):
         observations: NDArray[np.float32],
         actions: NDArray[np.int64],
         rewards: NDArray[np.float64],
+        propensities: NDArray[np.float64] | None = None,
     ) -> None:
-        """Add decisions to the posterior: [N, D], [N], [N]."""
-        whole: dict[str, NDArray[Any]] = {
-            OBSERVATIONS: observations,
-            Columns.ACTIONS: actions,
-            REWARD: rewards,
-        }
-        for start in range(0, len(actions), CHUNK):
-            self.update({name: rows[start : start + CHUNK] for name, rows in whole.items()})
+        """Learn from decisions, in the order in which they were taken.
+
+        Args:
+            observations: [N, D].
+            actions: taken, [N].
+            rewards: [N].
+            propensities: of the actions taken, [N]; decisions are then weighed by them.
+        """
+        weights = np.ones(len(actions))
+        if propensities is not None:
+            weights = inverse_propensity_weights(actions, propensities, self.config.weight_limit)
+        self.add_up(
+            {
+                OBSERVATIONS: observations,
+                Columns.ACTIONS: actions,
+                REWARD: rewards,
+                WEIGHT: weights,
+            }
+        )
+
+    def add_up(self, decisions: dict[str, NDArray[Any]]) -> None:
+        """Add decisions to the posterior, some at a time."""
+        for start in range(0, len(decisions[WEIGHT]), CHUNK):
+            chunk = {name: rows[start : start + CHUNK] for name, rows in decisions.items()}
+            chunk[AGE] = np.arange(len(chunk[WEIGHT]) - 1, -1, -1)
+            self.update(_shared_out(chunk, self.config.num_learners))
 
     def set_contact_price(self, cents: float) -> None:
         """What every contact has to earn beyond its own costs, from now on."""
@@ -141,10 +190,19 @@ class LinearThompson(OfferAlgorithm):
         if self.env_runner_group is not None:
             self.hand_over()
 
-    def policy(self) -> LinearGaussianPolicy:
+    def policy(self) -> Any:
         """What has been learnt, as a policy."""
-        spread, floor = self.config.spread, self.config.floor
-        answer: LinearGaussianPolicy = self.ask_learner(
-            lambda learner: learner.module[DEFAULT_MODULE_ID].unwrapped().policy(spread, floor)
+        return self.ask_learner(
+            lambda learner: learner.module[DEFAULT_MODULE_ID].unwrapped().policy()
         )
-        return answer
+
+
+def _shared_out(columns: dict[str, NDArray[Any]], learners: int) -> dict[str, NDArray[Any]]:
+    """Rows of weight 0 added, so that every learner gets as many."""
+    lacking = -len(columns[WEIGHT]) % max(1, learners)
+    if not lacking:
+        return columns
+    rows = np.r_[np.arange(len(columns[WEIGHT])), np.zeros(lacking, np.int64)]
+    filled = {name: array[rows] for name, array in columns.items()}
+    filled[WEIGHT][-lacking:] = 0.0
+    return filled

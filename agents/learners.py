@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final, Literal
 
-LearnerName = Literal["q", "lints"]
+LearnerName = Literal["q", "lints", "linucb", "squarecb", "epsgreedy"]
 """Names on the command line."""
 
 
@@ -32,9 +32,14 @@ class Learner:
         return made.training(**self.settings)
 
 
+def _bandit(title: str, **settings: Any) -> Learner:
+    return Learner(title, "agents.bandits", "LinearBanditConfig", settings, from_log=True)
+
+
 LEARNERS: Final[Mapping[LearnerName, Learner]] = {
     "q": Learner("masked dueling double deep Q-learning", "agents.q_learning", "QLearningConfig"),
-    "lints": Learner(
-        "linear Thompson sampling", "agents.bandits", "LinearThompsonConfig", from_log=True
-    ),
+    "lints": _bandit("linear Thompson sampling", rule="thompson"),
+    "linucb": _bandit("the largest upper bound of linear models", rule="ucb"),
+    "squarecb": _bandit("inverse gaps of linear models (SquareCB)", rule="squarecb"),
+    "epsgreedy": _bandit("epsilon-greedy in linear models", rule="greedy", floor=0.1),
 }

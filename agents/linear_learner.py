@@ -1,4 +1,4 @@
-"""The posterior of linear Thompson sampling: sums that add up, in float64, and their update."""
+"""The linear bandits' module and its update in RLlib: sums that several learners add up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.rl_module.apis import InferenceOnlyAPI
@@ -14,45 +13,61 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
 from agents.columns import MASK, OBSERVATIONS
+from agents.exploration import Rule, rule_of
 from agents.linear_gaussian import LinearGaussianPolicy
+from agents.posterior import LinearPosterior, with_constant
 
 REWARD = "learning_reward"
-SUMS = ("precision", "moment", "count", "square")
-"""What is added up for each action: phi phi', phi r, 1 and r r."""
+WEIGHT = "weight"
+"""How much a decision counts; rows of weight 0 are no decisions."""
+AGE = "age"
+"""Decisions of the same update that came after it."""
+PRIOR = ("ridge", "noise", "noise_weight", "half_life")
+"""Settings of the posterior."""
 
 
 class LinearModule(TorchRLModule, InferenceOnlyAPI):
-    """One Bayesian linear regression an action.
+    """One Bayesian linear regression an action, and the rule by which actions are chosen.
 
-    The learner keeps the sums in float64; runners get posterior means and factors in float32.
+    The learner keeps the posterior in float64; runners get means and factors in float32.
     RLlib turns float64 into float32 whenever it moves a module: state is moved here instead.
     """
 
     def setup(self) -> None:
-        """Start from the prior: no observations, ``ridge`` on the diagonal."""
-        actions, width = self.action_space.n, self.observation_space[OBSERVATIONS].shape[0] + 1
-        eye = torch.eye(width, dtype=torch.float64)
-        ridge = self.model_config["ridge"]
-        self.register_buffer("precision", (ridge * eye).repeat(actions, 1, 1))
-        self.register_buffer("moment", torch.zeros(actions, width, dtype=torch.float64))
-        self.register_buffer("count", torch.zeros(actions, dtype=torch.float64))
-        self.register_buffer("square", torch.zeros(actions, dtype=torch.float64))
+        """Start from the prior."""
+        actions, width = self.action_space.n, self.feature_width()
+        prior = {name: self.model_config[name] for name in PRIOR}
+        self.posterior = LinearPosterior(width, actions, **prior)
         self.register_buffer("contact_price", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("means", torch.zeros(actions, width))
-        self.register_buffer("factors", torch.zeros(actions, width, width))
+        self.register_buffer("certainty", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("means", torch.zeros(actions, width + 1))
+        self.register_buffer("factors", torch.zeros(actions, width + 1, width + 1))
         self.refresh()
+
+    @property
+    def rule(self) -> Rule:
+        """How actions are chosen, also by the finished policy."""
+        return rule_of(self.model_config["rule"])
+
+    def feature_width(self) -> int:
+        """Number of features, without the constant."""
+        return int(self.observation_space[OBSERVATIONS].shape[0])
+
+    def features(self, observations: Tensor) -> Tensor:
+        """What rewards are linear in, [N, D]: here the observation itself."""
+        return observations
 
     def get_non_inference_attributes(self) -> list[str]:
         """Runners do without the sums."""
-        return list(SUMS)
+        return ["posterior"]
 
     def get_state(self, *args: Any, inference_only: bool = False, **kwargs: Any) -> dict[str, Any]:
         """Every array in its own precision."""
-        left_out = SUMS if inference_only else ()
+        left_out = tuple(self.get_non_inference_attributes()) if inference_only else ()
         return {
             name: tensor.detach().cpu().numpy().copy()
             for name, tensor in self.state_dict().items()
-            if name not in left_out
+            if not name.startswith(left_out)
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -60,12 +75,11 @@ class LinearModule(TorchRLModule, InferenceOnlyAPI):
         own = self.state_dict()
         for name, array in state.items():
             if name in own:
-                own[name].copy_(torch.as_tensor(np.asarray(array)))
+                own[name].copy_(torch.from_numpy(np.array(array)))  # arrays of Ray are read-only
 
-    def add(self, sums: dict[str, Tensor]) -> None:
-        """Learn from the sums of new decisions."""
-        for name, more in sums.items():
-            getattr(self, name).add_(more)
+    def add(self, sums: dict[str, Tensor], decisions: int) -> None:
+        """Learn from the sums of the next decisions."""
+        self.posterior.add(sums, decisions)
         self.refresh()
 
     def set_contact_price(self, cents: float) -> None:
@@ -73,83 +87,44 @@ class LinearModule(TorchRLModule, InferenceOnlyAPI):
         self.contact_price.fill_(cents)
         self.refresh()
 
-    def posterior(self) -> tuple[Tensor, Tensor]:
-        """Means [A, d] and factors [A, d, d] in the reward's unit, float64.
-
-        The noise is pooled over the actions, from the residuals, with a weak prior.
-        """
-        lower = torch.linalg.cholesky(self.precision)
-        means = torch.cholesky_solve(self.moment[:, :, None], lower)[:, :, 0]
-        residual = (self.square - (self.moment * means).sum(dim=1)).sum().clamp(min=0.0)
-        weight = self.model_config["noise_weight"]
-        prior = weight * self.model_config["noise"] ** 2
-        noise = torch.sqrt((prior + residual) / (weight + self.count.sum()))
-        eye = torch.eye(lower.shape[1], dtype=torch.float64).expand_as(lower)
-        return means, noise * torch.linalg.solve_triangular(lower, eye, upper=False)
-
     def refresh(self) -> None:
-        """What runners draw with, from the sums and the price of a contact."""
-        means, factors = self.posterior()
+        """What runners choose by, from the posterior and the price of a contact."""
+        means, factors, certainty = self.posterior.solve()
         means[1:, -1] -= self.contact_price
         self.means.copy_(means)
         self.factors.copy_(factors)
+        self.certainty.fill_(certainty)
 
-    def policy(self, spread: float, floor: float) -> LinearGaussianPolicy:
-        """The same beliefs without torch, float64."""
-        means, factors = (tensor.cpu().numpy() for tensor in self.posterior())
-        policy = LinearGaussianPolicy(means, factors, spread, floor)
-        return policy.priced(float(self.contact_price))
+    def policy(self) -> Any:
+        """The same beliefs and the same rule without torch, float64."""
+        beliefs: LinearGaussianPolicy = self.posterior.policy(self.rule)
+        return beliefs.priced(float(self.contact_price))
 
     def _forward_inference(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, Tensor]:
-        means = _features(batch[OBSERVATIONS]) @ self.means.T
-        return {Columns.ACTIONS: _best(means, batch[MASK])}
+        with torch.no_grad():
+            means = with_constant(self.features(batch[OBSERVATIONS])) @ self.means.T
+        return {Columns.ACTIONS: means.masked_fill(~batch[MASK], -torch.inf).argmax(dim=1)}
 
     def _forward_exploration(
         self, batch: dict[str, Tensor], t: int = 0, **kwargs: Any
     ) -> dict[str, Tensor]:
-        """One draw of every score: independent actions need no draw of the parameters."""
-        rng: np.random.Generator = kwargs["rng"]
-        features = _features(batch[OBSERVATIONS])
+        """Actions drawn from the rule that the finished policy has."""
+        rule = self.rule.sharpened(float(self.certainty))
+        with torch.no_grad():
+            features = with_constant(self.features(batch[OBSERVATIONS]))  # [N, D + 1]
+            means = features @ self.means.T
+            deviations = self._deviations(features) if rule.needs_deviations else means
+        drawn = rule.draw(means.numpy(), deviations.numpy(), batch[MASK].numpy(), kwargs["rng"])
+        return {Columns.ACTIONS: torch.from_numpy(drawn)}
+
+    def _deviations(self, features: Tensor) -> Tensor:
         actions, width = self.means.shape
         spread = (features @ self.factors.reshape(actions * width, width).T).square()
-        deviations = spread.reshape(len(features), actions, width).sum(dim=2).sqrt()
-        noise = torch.from_numpy(rng.standard_normal(deviations.shape, dtype=np.float32))
-        scores = features @ self.means.T + self.model_config["spread"] * deviations * noise
-        return {Columns.ACTIONS: _best(scores, batch[MASK])}
+        deviations: Tensor = spread.reshape(len(features), actions, width).sum(dim=2).sqrt()
+        return deviations
 
     def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, Tensor]:
         return {}
-
-
-def _features(observations: Tensor) -> Tensor:
-    ones = torch.ones((len(observations), 1), dtype=observations.dtype)
-    return torch.cat([observations, ones], dim=1)
-
-
-def _best(scores: Tensor, mask: Tensor) -> Tensor:
-    return scores.masked_fill(~mask, -torch.inf).argmax(dim=1)
-
-
-def sums_of(
-    observations: NDArray[np.float32] | Tensor, actions: Tensor, rewards: Tensor, arms: int
-) -> dict[str, Tensor]:
-    """The sums of some decisions, by action, float64."""
-    features = _features(torch.as_tensor(observations).double())
-    rewards = rewards.double()
-    width = features.shape[1]
-    sums = {
-        "precision": torch.zeros(arms, width, width, dtype=torch.float64),
-        "moment": torch.zeros(arms, width, dtype=torch.float64),
-        "count": torch.bincount(actions, minlength=arms).double(),
-        "square": torch.zeros(arms, dtype=torch.float64),
-    }
-    for arm in torch.unique(actions).tolist():
-        rows = actions == arm
-        phi, paid = features[rows], rewards[rows]
-        sums["precision"][arm] = phi.T @ phi
-        sums["moment"][arm] = phi.T @ paid
-        sums["square"][arm] = paid @ paid
-    return sums
 
 
 class LinearLearner(TorchLearner):
@@ -166,18 +141,22 @@ class LinearLearner(TorchLearner):
         """No gradients to average: the sums are added in ``_update``."""
 
     def _update(self, batch: dict[str, Any], **kwargs: Any) -> tuple[Any, Any, Any]:
-        losses = {}
         for module_id, columns in batch.items():
-            module = self.module[module_id].unwrapped()
-            sums = sums_of(
-                columns[OBSERVATIONS],
+            self._add_up(self.module[module_id].unwrapped(), columns)
+        return {}, {module_id: torch.zeros(()) for module_id in batch}, {}
+
+    def _add_up(self, module: LinearModule, columns: dict[str, Tensor]) -> None:
+        """Turn rows into sums, add those of the other learners, learn from all of them."""
+        with torch.no_grad():
+            sums = module.posterior.sums_of(
+                module.features(columns[OBSERVATIONS].double()),
                 columns[Columns.ACTIONS].long(),
                 columns[REWARD],
-                module.action_space.n,
+                columns[WEIGHT],
+                columns[AGE],
             )
+            decisions = (columns[WEIGHT] > 0).sum()
             if self.config.num_learners > 1:
-                for tensor in sums.values():
+                for tensor in (*sums.values(), decisions):
                     torch.distributed.all_reduce(tensor)
-            module.add(sums)
-            losses[module_id] = self.compute_loss_for_module()
-        return {}, losses, {}
+            module.add(sums, int(decisions))

@@ -131,7 +131,8 @@ def bundle(folder: Path) -> Path:
     catalogue = read_log(folder / "train.parquet").catalogue
     generator, width = np.random.default_rng(2), Encoding(catalogue).width + 1
     policy = LinearGaussianPolicy(
-        generator.normal(0, 0.3, (3, width)), generator.normal(0, 0.1, (3, width, width))
+        generator.normal(0, 0.3, (3, width)),
+        np.tril(generator.normal(0, 0.1, (3, width, width))),
     )
     save_bundle(folder / "policy", policy, catalogue, lineage(0), {})
     return folder / "policy"

@@ -1,11 +1,18 @@
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from agents.bandits import LinearThompson, LinearThompsonConfig
-from agents.linear_learner import SUMS
+from agents.bandits import LinearBandit, LinearBanditConfig
+from agents.columns import MASK, OBSERVATIONS, ColumnEnvRunner
+from agents.exploration import RULES, RuleName
+from agents.learners import LEARNERS, LearnerName
+from agents.linear_learner import LinearModule
+from agents.posterior import SUMS, LinearPosterior
 from tests.agents.rationing import GREEDY, OPTIMUM, Rationing, every_state
 
 pytestmark = [
@@ -14,11 +21,20 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 WIDTH, ARMS = 5, 3
+LINEAR: list[LearnerName] = ["lints", "linucb", "squarecb", "epsgreedy"]
 
 
-def from_log(**training: Any) -> LinearThompson:
-    config = LinearThompsonConfig().from_log(WIDTH, ARMS).training(**training)
-    algorithm: LinearThompson = config.debugging(seed=0, log_level="ERROR").build_algo()
+def from_log(learners: int = 0, **training: Any) -> LinearBandit:
+    config = LinearBanditConfig().from_log(WIDTH, ARMS).training(**training)
+    config.learners(num_learners=learners)
+    algorithm: LinearBandit = config.debugging(seed=0, log_level="ERROR").build_algo()
+    return algorithm
+
+
+def in_world(learner: LearnerName = "lints", seed: int = 0, **training: Any) -> LinearBandit:
+    config = LEARNERS[learner].make().environment(Rationing).training(**training)
+    config.env_runners(num_envs_per_env_runner=32, rollout_fragment_length=8)
+    algorithm: LinearBandit = config.debugging(seed=seed, log_level="ERROR").build_algo()
     return algorithm
 
 
@@ -31,47 +47,127 @@ def log(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return observations, actions, np.round(paid)  # whole cents
 
 
-def sums(algorithm: LinearThompson) -> dict[str, np.ndarray]:
+def sums(algorithm: LinearBandit) -> dict[str, np.ndarray]:
     state = algorithm.ask_learner(
         lambda learner: learner.module["default_policy"].unwrapped().get_state()
     )
-    return {name: state[name] for name in SUMS}
+    return {name: state[f"posterior.{name}"] for name in SUMS}
 
 
-def test_the_posterior_is_batch_least_squares_however_the_log_is_cut() -> None:
-    observations, actions, paid = log(4_000)
-    algorithm = from_log(ridge=2.0)
-    for rows in np.array_split(np.arange(4_000), 7):
-        algorithm.learn(observations[rows], actions[rows], paid[rows])
-    means = algorithm.policy().means
+def test_the_algorithm_keeps_the_sums_of_the_posterior_it_is_made_of() -> None:
+    """Also when rows are forgotten, and added in several updates."""
+    algorithm = from_log(half_life=700.0)
+    alone = LinearPosterior(WIDTH, ARMS, half_life=700.0)
+    for seed in range(3):
+        algorithm.learn(*log(1_000, seed))
+        alone.learn(*log(1_000, seed))
+    for name, array in sums(algorithm).items():
+        np.testing.assert_allclose(array, getattr(alone, name).numpy(), rtol=1e-12)
     algorithm.stop()
-    features = np.concatenate([observations, np.ones((4_000, 1))], axis=1).astype(np.float64)
-    for arm in range(ARMS):
-        x, y = features[actions == arm], paid[actions == arm]
-        exact = np.linalg.solve(x.T @ x + 2.0 * np.eye(WIDTH + 1), x.T @ y)
-        np.testing.assert_allclose(means[arm], exact, rtol=1e-9, atol=1e-9)
 
 
-def test_the_believed_noise_is_that_of_the_residuals() -> None:
-    """The standard error of the estimate is 0.6 at 4,000 rows."""
-    algorithm = from_log(noise=50.0)
-    algorithm.learn(*log(4_000))
-    factors = algorithm.policy().factors
-    precision = sums(algorithm)["precision"]
+def test_given_propensities_weigh_decisions() -> None:
+    weighed, plain = from_log(), from_log()
+    observations, actions, paid = log(2_000)
+    propensities = np.where(observations[:, 0] > 0, 0.9, 0.1)
+    weighed.learn(observations, actions, paid, propensities)
+    plain.learn(observations, actions, paid)
+    seldom = observations[:, 0] <= 0
+    first = sums(weighed)["precision"][:, 0, 0], sums(plain)["precision"][:, 0, 0]
+    assert weighed.config.weight_limit > 1.0 / 0.1 / (1 / 0.9 / 2 + 1 / 0.1 / 2)  # none is cut
+    np.testing.assert_allclose(sums(weighed)["count"], sums(plain)["count"], rtol=1e-6)
+    assert seldom.mean() == pytest.approx(0.5, abs=0.1)
+    assert not np.allclose(*first, rtol=1e-3)
+    weighed.stop()
+    plain.stop()
+
+
+@pytest.mark.parametrize("learner", LINEAR)
+def test_it_learns_what_pays_at_once_and_keeps_to_the_mask(learner: LearnerName) -> None:
+    algorithm = in_world(learner, noise=20.0)
+    for _ in range(30):
+        algorithm.train()
+    rows = algorithm.policy().probabilities(*every_state())
+    algorithm.set_contact_price(75.0)  # only the contact that pays 100 earns that
+    priced = algorithm.policy().probabilities(*every_state())
     algorithm.stop()
-    covariance = factors[0].T @ factors[0]
-    noise = np.sqrt(np.diag(covariance @ precision[0]))
-    np.testing.assert_allclose(noise, 50.0, atol=3.0)
+    assert rows.argmax(axis=1).tolist() == GREEDY
+    assert (rows[:, 3] == 0).all()
+    assert priced.argmax(axis=1).tolist() == OPTIMUM
+
+
+@pytest.mark.parametrize("learner", LINEAR)
+def test_the_same_seed_learns_the_same_and_another_does_not(learner: LearnerName) -> None:
+    learnt = []
+    for seed in (1, 1, 2):
+        algorithm = in_world(learner, seed, noise=20.0)
+        for _ in range(4):
+            algorithm.train()
+        learnt.append(sums(algorithm)["precision"])
+        algorithm.stop()
+    np.testing.assert_array_equal(learnt[0], learnt[1])
+    assert not np.array_equal(learnt[0], learnt[2])
+
+
+@pytest.mark.parametrize("rule", list(RULES))
+def test_a_runner_explores_by_the_rule_of_the_finished_policy(rule: RuleName) -> None:
+    """100,000 draws; each frequency is off by more than 5 standard errors with chance 1e-6."""
+    space = Rationing().single_observation_space
+    settings = {name: getattr(LinearBanditConfig(), name) for name in ("ridge", "noise_weight")}
+    settings |= {"noise": 50.0, "half_life": np.inf, "rule": RULES[rule](0.1).settings()}
+    module = LinearModule(
+        observation_space=space, action_space=Rationing().single_action_space,
+        model_config=settings,
+    )  # fmt: skip
+    rng, draws = np.random.default_rng(0), 100_000
+    observations, mask = every_state()
+    seen = observations[rng.integers(6, size=30)]
+    module.posterior.learn(seen, rng.integers(4, size=30), rng.normal(0, 50, size=30))
+    module.refresh()
+    for state in range(6):
+        batch = {
+            OBSERVATIONS: torch.from_numpy(np.repeat(observations[[state]], draws, axis=0)),
+            MASK: torch.from_numpy(np.repeat(mask[[state]], draws, axis=0)),
+        }
+        drawn = module.forward_exploration(batch, rng=rng)["actions"].numpy()
+        frequency = np.bincount(drawn, minlength=4) / draws
+        row = module.policy().probabilities(observations[[state]], mask[[state]])[0]
+        assert (np.abs(frequency - row) <= 5 * np.sqrt(row * (1 - row) / draws) + 1e-5).all()
+
+
+ASK = """
+import sys, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+from agents.bandits import LinearBandit
+from simulators.cluster import quiet_ray
+from tests.agents.rationing import every_state
+with quiet_ray(None):
+    restored = LinearBandit.from_checkpoint(sys.argv[1])
+    np.save(sys.argv[2], restored.policy().probabilities(*every_state()))
+    restored.stop()
+"""
+
+
+def test_a_new_process_restores_the_same_probabilities_to_the_bit(tmp_path: Path) -> None:
+    algorithm = in_world(noise=20.0)
+    for _ in range(3):
+        algorithm.train()
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    here = algorithm.policy().probabilities(*every_state())
+    algorithm.stop()
+    given = [sys.executable, "-c", ASK, str(tmp_path / "checkpoint"), str(tmp_path / "row.npy")]
+    subprocess.run(given, check=True, timeout=300)
+    np.testing.assert_array_equal(np.load(tmp_path / "row.npy"), here)
+    assert 0 < here.max() < 1
 
 
 def test_sums_keep_float64_over_a_checkpoint_and_the_policy_is_bit_equal(tmp_path: Path) -> None:
-    config = LinearThompsonConfig().environment(Rationing).debugging(seed=0, log_level="ERROR")
-    config.env_runners(num_envs_per_env_runner=16, rollout_fragment_length=4)
-    algorithm: LinearThompson = config.build_algo()
+    algorithm = in_world(half_life=3_000.0)
     for _ in range(5):
         algorithm.train()
     algorithm.save_to_path(str(tmp_path / "checkpoint"))
-    restored = LinearThompson.from_checkpoint(str(tmp_path / "checkpoint"))
+    restored = LinearBandit.from_checkpoint(str(tmp_path / "checkpoint"))
     before, after = sums(algorithm), sums(restored)
     for name in SUMS:
         assert after[name].dtype == np.float64
@@ -87,16 +183,58 @@ def test_sums_keep_float64_over_a_checkpoint_and_the_policy_is_bit_equal(tmp_pat
     restored.stop()
 
 
-def test_it_learns_what_pays_at_once_and_keeps_to_the_mask() -> None:
-    config = LinearThompsonConfig().environment(Rationing).debugging(seed=0, log_level="ERROR")
-    config.env_runners(num_envs_per_env_runner=32, rollout_fragment_length=8)
-    algorithm: LinearThompson = config.training(noise=20.0, floor=0.0).build_algo()
-    for _ in range(30):
-        algorithm.train()
-    rows = algorithm.policy().probabilities(*every_state())
-    algorithm.set_contact_price(75.0)  # only the contact that pays 100 earns that
-    priced = algorithm.policy().probabilities(*every_state())
+@pytest.mark.parametrize("half_life", [np.inf, 500.0])
+def test_two_learners_and_one_have_the_same_sums_of_the_same_decisions(half_life: float) -> None:
+    """Also of an odd number of them, which RLlib shares out unevenly, and of a single one."""
+    algorithms = [from_log(learners, half_life=half_life) for learners in (0, 2)]
+    one, two = algorithms
+    for rows in (1_001, 1, 64):
+        for algorithm in algorithms:
+            algorithm.learn(*log(rows, seed=rows))
+    for name, array in sums(one).items():
+        np.testing.assert_allclose(sums(two)[name], array, rtol=1e-9, atol=1e-9)
+    both = two.learner_group.foreach_learner(
+        lambda learner: learner.module["default_policy"].unwrapped().get_state()
+    )
+    first, second = (result.get() for result in both)
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name])  # and know the same
+    one.stop()
+    two.stop()
+
+
+def test_what_two_runners_meet_adds_up_in_two_learners() -> None:
+    """Every decision of both runners is seen on its way and summed up by hand."""
+    config = LinearBanditConfig().environment(Rationing).debugging(seed=0, log_level="ERROR")
+    config.env_runners(num_env_runners=2, num_envs_per_env_runner=16, rollout_fragment_length=4)
+    algorithm: LinearBandit = config.learners(num_learners=2).build_algo()
+    alone, runners = LinearPosterior(6, 4), set()
+    for _ in range(3):
+        for experience in algorithm.collect():
+            columns = experience.columns
+            paid = algorithm.reward_cents(experience)
+            alone.learn(columns[OBSERVATIONS], columns["actions"], paid)
+            algorithm.learn(columns[OBSERVATIONS], columns["actions"], paid)
+            runners.add(len(experience))
+        algorithm.hand_over()
+    held = algorithm.env_runner_group.foreach_env_runner(
+        lambda runner: runner.module.get_state()["means"], local_env_runner=False
+    )
+    for name, array in sums(algorithm).items():
+        np.testing.assert_allclose(array, getattr(alone, name).numpy(), rtol=1e-9)
+    expected = algorithm.policy().means.astype(np.float32)
+    assert sum(array.sum() for array in held) != 0
+    assert int(alone.count.sum()) >= 3 * 2 * 16 * 4 - 2 * 32  # of both runners, less restarts
+    for means in held:
+        np.testing.assert_array_equal(means, expected)
     algorithm.stop()
-    assert rows.argmax(axis=1).tolist() == GREEDY
-    assert (rows[:, 3] == 0).all()
-    assert priced.argmax(axis=1).tolist() == OPTIMUM
+
+
+def test_spaces_are_those_of_the_environment_and_others_are_refused() -> None:
+    config = LinearBanditConfig().environment(Rationing)
+    runner = ColumnEnvRunner(config=config.env_runners(num_envs_per_env_runner=4), worker_index=0)
+    world = Rationing()
+    assert runner.module.observation_space == world.single_observation_space
+    assert runner.module.action_space == world.single_action_space
+    assert runner.module.means.shape == (4, 7)
+    runner.stop()

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 
+from agents.exploration import Greedy, InverseGap, Thompson, UpperBound
 from agents.linear_gaussian import LinearGaussianPolicy
-from envs.decisions import draw_actions
 
 ARMS, WIDTH = 5, 3
 
@@ -9,8 +10,8 @@ ARMS, WIDTH = 5, 3
 def posterior(seed: int = 0) -> LinearGaussianPolicy:
     rng = np.random.default_rng(seed)
     means = rng.normal(size=(ARMS, WIDTH + 1))
-    factors = rng.normal(size=(ARMS, WIDTH + 1, WIDTH + 1)) * 0.4
-    return LinearGaussianPolicy(means, factors, floor=0.0)
+    factors = np.tril(rng.normal(size=(ARMS, WIDTH + 1, WIDTH + 1)) * 0.4)
+    return LinearGaussianPolicy(means, factors, Thompson(floor=0.0))
 
 
 def test_the_row_is_the_frequency_of_a_million_draws_of_the_parameters() -> None:
@@ -31,19 +32,39 @@ def test_the_row_is_the_frequency_of_a_million_draws_of_the_parameters() -> None
     assert (np.abs(frequency - row) <= 5 * np.sqrt(row * (1 - row) / draws) + 1e-6).all()
 
 
-def test_actions_drawn_from_the_row_come_up_as_often_as_it_says() -> None:
-    """Each frequency is off by more than 5 standard errors with chance below 1e-6."""
-    policy, draws = posterior(1), 1_000_000
-    rng = np.random.default_rng(4)
-    row = policy.probabilities(rng.normal(size=(1, WIDTH)).astype(np.float32), np.ones((1, ARMS)))
-    drawn = draw_actions(np.repeat(row, draws, axis=0), rng.random(draws))
-    frequency = np.bincount(drawn, minlength=ARMS) / draws
-    assert (np.abs(frequency - row[0]) <= 5 * np.sqrt(row[0] * (1 - row[0]) / draws) + 1e-9).all()
+@pytest.mark.parametrize("rule", [UpperBound(), InverseGap(), Greedy(), Thompson()])
+def test_a_policy_decides_by_its_rule_from_means_and_deviations(rule: object) -> None:
+    beliefs = posterior()
+    observations = np.random.default_rng(1).normal(size=(50, WIDTH)).astype(np.float32)
+    phi = np.c_[observations.astype(np.float64), np.ones(50)]
+    means = phi @ beliefs.means.T
+    covariances = np.einsum("aji,ajk->aik", beliefs.factors, beliefs.factors)
+    deviations = np.sqrt(np.einsum("ni,aij,nj->na", phi, covariances, phi))
+    mask = np.ones((50, ARMS), bool)
+    policy = LinearGaussianPolicy(beliefs.means, beliefs.factors, rule)
+    np.testing.assert_allclose(
+        policy.probabilities(observations, mask),
+        rule.probabilities(means, deviations, mask),
+        atol=1e-9,
+    )
+
+
+def test_a_price_of_contact_is_taken_off_everything_but_silence() -> None:
+    observations = np.random.default_rng(1).normal(size=(4, WIDTH)).astype(np.float32)
+    means, deviations = posterior().scores(observations)
+    priced, as_before = posterior().priced(7.0).scores(observations)
+    np.testing.assert_allclose(means - priced, np.tile([0, 7, 7, 7, 7], (4, 1)), atol=1e-12)
+    np.testing.assert_array_equal(deviations, as_before)
 
 
 def test_the_floor_gives_every_allowed_action_its_share() -> None:
     policy = LinearGaussianPolicy(
-        np.array([[0.0, 0.0], [0.0, 100.0], [0.0, 0.0]]), np.zeros((3, 2, 2)), floor=0.06
+        np.array([[0.0, 0.0], [0.0, 100.0], [0.0, 0.0]]), np.zeros((3, 2, 2)), Thompson(0.06)
     )
     row = policy.probabilities(np.zeros((1, 1), np.float32), np.array([[True, True, False]]))
     np.testing.assert_allclose(row, [[0.03, 0.97, 0.0]], atol=1e-9)
+
+
+def test_factors_that_are_no_triangle_are_refused() -> None:
+    with pytest.raises(ValueError, match="triangular"):
+        LinearGaussianPolicy(np.zeros((1, 2)), np.ones((1, 2, 2)))

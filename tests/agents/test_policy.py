@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save
 
+from agents.exploration import Thompson
 from agents.policy import (
     BundleError,
     LinearGaussianPolicy,
@@ -34,8 +35,8 @@ def q_policy(seed: int = 0) -> QNetworkPolicy:
 
 def linear_policy() -> LinearGaussianPolicy:
     rng = np.random.default_rng(1)
-    factors = rng.normal(size=(ACTIONS, WIDTH + 1, WIDTH + 1))
-    return LinearGaussianPolicy(rng.normal(size=(ACTIONS, WIDTH + 1)), factors, 0.5, 0.01)
+    factors = np.tril(rng.normal(size=(ACTIONS, WIDTH + 1, WIDTH + 1)))
+    return LinearGaussianPolicy(rng.normal(size=(ACTIONS, WIDTH + 1)), factors, Thompson(0.01, 0.5))
 
 
 def save_q(path: Path, catalogue: Catalogue = CATALOGUE) -> Path:
