@@ -13,6 +13,7 @@ What learns (RLlib, torch, the simulators):
 * ``columns``: the runner that collects experience as columns, and the memory of it.
 * ``rewards``: what is learnt from.
 * ``algorithm``: what the learners share as RLlib algorithms.
+* ``checkpoints``: what a training leaves to go on from; ``curves``: what TensorBoard shows of it.
 * ``endurance``: how training outlives the machines of its runners.
 * ``q_learning``, ``q_learner``: masked double dueling deep Q-learning: settings, network, update.
 * ``silence_value``: what users are worth when left alone, Q-learning's potential.

@@ -73,8 +73,7 @@ class OfferAlgorithm(Algorithm):
 
     def reward_cents(self, experience: Experience) -> NDArray[np.float64]:
         """What is learnt from these steps, float64 [N]."""
-        price = float(self.config.env_config.get("budget_price", 0.0))
-        return learning_reward(experience.columns, self.config.reward, price)
+        return learning_reward(experience.columns, self.config.reward)
 
     def update(self, columns: dict[str, NDArray[Any]], minibatch: int | None = None) -> None:
         """Let the learners learn from rows, in minibatches or all at once."""
@@ -87,6 +86,10 @@ class OfferAlgorithm(Algorithm):
                 num_epochs=1,
             )
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
+
+    def exploration(self) -> dict[str, float]:
+        """How it explores now, for whoever watches."""
+        return {}
 
     def hand_over(self) -> None:
         """Give runners what the learners have learnt."""

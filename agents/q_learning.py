@@ -167,6 +167,13 @@ class QLearning(OfferAlgorithm):
             self.update(self._replay.sample(self._rng, rows), minibatch=size)
             self.hand_over()
 
+    def exploration(self) -> dict[str, float]:
+        """The chance that an action is not the best one known."""
+        config = self.config
+        done = min(1.0, self.sampled_steps() / config.epsilon_steps)
+        fallen = done * (config.epsilon_first - config.epsilon_last)
+        return {"epsilon": config.epsilon_first - fallen}
+
     def policy(self) -> QNetworkPolicy:
         """What has been learnt, as a policy."""
         floor = self.config.floor

@@ -14,6 +14,9 @@ from typing import Any
 import tyro
 from rich.console import Console
 
+from agents.checkpoints import Checkpoints, Origin, check_folder, find_checkpoint
+from agents.curves import Curves, curves_beside
+from agents.endurance import enduring
 from agents.learners import LEARNERS, LearnerName
 from agents.policy import check_place, save_bundle
 from agents.rewards import LearningReward
@@ -70,9 +73,14 @@ class TrainConfig:
     address: str | None = None
     """Ray cluster to use; one is started here when left out."""
     checkpoint: Path | None = None
-    """Where to leave an RLlib checkpoint, to go on from."""
+    """Folder of checkpoints, left now and then and at the end, to go on from."""
+    checkpoint_seconds: float = 60.0
+    """How far checkpoints are apart."""
     resume: Path | None = None
-    """RLlib checkpoint to go on from. Checkpoints run code when loaded: only your own."""
+    """Checkpoint, or folder of them, to go on from; --steps and --seconds count from there.
+    Checkpoints run code when loaded: only your own."""
+    curves: Path | None = None
+    """Folder of curves for TensorBoard; OUT.curves, beside the bundle, when left out."""
     evaluate_users: int = 300
     """People of the evaluation at the end, whose figures go into the bundle; 0: none."""
     json: bool = False
@@ -118,10 +126,10 @@ def _check(config: TrainConfig) -> None:
     Raises:
         InputError: names the value and the remedy.
     """
-    for name in ("seconds", "steps"):
+    for name in ("seconds", "steps", "checkpoint_seconds"):
         value = getattr(config, name)
         if value is not None and not value > 0:
-            raise InputError(f"--{name} {value} has to be above 0")
+            raise InputError(f"--{name.replace('_', '-')} {value} has to be above 0")
     for name in ("runners", "learners", "budget_price", "evaluate_users", "seed"):
         if not getattr(config, name) >= 0:
             raise InputError(f"--{name.replace('_', '-')} {getattr(config, name)} is below 0")
@@ -135,37 +143,42 @@ def _check(config: TrainConfig) -> None:
     if config.log is not None and config.reward not in (None, "sampled"):
         raise InputError(f"--reward {config.reward}: a log only knows what was paid: use sampled")
     check_place(config.out)
-    if config.resume is not None and not (config.resume / "rllib_checkpoint.json").is_file():
-        raise InputError(f"no checkpoint at {config.resume}: give a folder left by --checkpoint")
+    for folder in (config.checkpoint, config.curves):
+        check_folder(folder)
+    if config.resume is not None:
+        find_checkpoint(config.resume)
 
 
 def _in_world(config: TrainConfig) -> dict[str, Any]:
     """Train in the synthetic world."""
     catalogue = catalogue_for(config.preset, config.catalogue)
+    origin = Origin(config.learner, catalogue.hash)
+    resumed = None if config.resume is None else find_checkpoint(config.resume, origin)
     algorithm = world_algorithm(config)
-    try:
-        if config.resume is not None:
-            algorithm.restore_from_path(config.resume.resolve().as_posix())
-        started = time.perf_counter()
-        steps, price = _train(algorithm, config, catalogue)
-        seconds = time.perf_counter() - started
-        if config.checkpoint is not None:
-            algorithm.save_to_path(config.checkpoint.resolve().as_posix())
-        policy = algorithm.policy()
-        settings = {"reward": algorithm.config.reward, "gamma": algorithm.config.gamma}
-    finally:
-        algorithm.stop()
-    figures = {"steps": steps, "seconds": round(seconds, 1), "preset": config.preset, **settings}
-    figures["contact_price_cents"] = price
-    figures |= _evaluation(config, catalogue, policy)
+    with Curves(config.curves or curves_beside(config.out)) as curves:
+        try:
+            if resumed is not None:
+                algorithm.restore_from_path(resumed.as_posix())
+            left = Checkpoints(config.checkpoint, origin, config.checkpoint_seconds)
+            started = time.perf_counter()
+            steps, price = _train(algorithm, config, catalogue, curves, left)
+            seconds = time.perf_counter() - started
+            left.keep(algorithm)
+            policy, total = algorithm.policy(), algorithm.sampled_steps()
+            settings = {"reward": algorithm.config.reward, "gamma": algorithm.config.gamma}
+        finally:
+            algorithm.stop()
+        figures = {"steps": steps, "seconds": round(seconds, 1), "preset": config.preset}
+        figures |= settings | {"contact_price_cents": price}
+        figures |= _evaluation(config, catalogue, policy)
+        curves.evaluated(total, figures)
     return _write(config, catalogue, policy, figures)
 
 
 def world_algorithm(config: TrainConfig) -> Any:
     """The RLlib algorithm of a configuration, built."""
     settings = (
-        LEARNERS[config.learner]
-        .make()
+        enduring(LEARNERS[config.learner].make())
         .environment("simulators:SceneLift-v0", env_config=_environment(config))
         .env_runners(num_env_runners=config.runners)
         .learners(num_learners=config.learners)
@@ -188,7 +201,9 @@ def _environment(config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def _train(algorithm: Any, config: TrainConfig, catalogue: Catalogue) -> tuple[int, float]:
+def _train(
+    algorithm: Any, config: TrainConfig, catalogue: Catalogue, curves: Curves, left: Checkpoints
+) -> tuple[int, float]:
     """Iterate until the steps or the seconds are used up.
 
     Returns:
@@ -202,13 +217,15 @@ def _train(algorithm: Any, config: TrainConfig, catalogue: Catalogue) -> tuple[i
         algorithm.set_contact_price(price)
     with Bar(f"training {config.learner}", shown=not config.json) as bar:
         while True:
-            algorithm.train()
+            result = algorithm.train()
             steps = int(algorithm.sampled_steps() - first)
             shares = [(time.perf_counter() - started) / seconds] if seconds else []
             shares += [steps / config.steps] if config.steps else []
             bar.update(min(1.0, max(shares)))
             if price is None and max(shares) >= 0.5:
                 price = _choose_price(algorithm, config, catalogue)
+            curves.draw(first + steps, result, algorithm.exploration())
+            left.keep_when_due(algorithm)
             if max(shares) >= 1.0 and price is not None:
                 return steps, price
 
