@@ -22,6 +22,9 @@ What learns (RLlib, torch, the simulators):
 
 What judges:
 
-* ``judging``, ``evaluate``: policies against each other under the same luck.
+* ``evaluate``: what share of the gap to the optimum policies close, on the oracle's course;
+  ``entries``: who is evaluated; ``players``: a policy as one who takes part; ``shares``: figures and
+  their intervals; ``standings``: as a table.
+* ``judging``: policies against each other over some weeks, for training and the demo.
 * ``ope``, ``estimators``: what a log says about a policy that did not write it.
 """

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from envs.decisions import Moment, Step
 from simulators.oracle.attained import Player, Silent
 from simulators.oracle.judging import Setting
-from simulators.oracle.tabular import FiniteModel, finite_model
+from simulators.oracle.tabular import FiniteModel, Solution, finite_model
 from simulators.oracle.verdict import Played
 from simulators.world import START, SyntheticWorld
 
@@ -35,6 +35,33 @@ class Following:
         self, moment: Moment, actions: NDArray[np.int64], step: Step, world: SyntheticWorld
     ) -> None:
         """Nothing to learn."""
+
+
+class Shortfall:
+    """Takes luck out of what is simulated in a finite world by counting what falls short.
+
+    A step counts as the worth of its action less that of the best one where the user stands. Summed
+    up it is the value of whoever decides less the optimum (the performance difference: Kakade and
+    Langford 2002), and what a deed leads to is in its worth: no luck of sales, needs or scenes is
+    left, and whoever always does the best has no noise at all.
+    """
+
+    def __init__(self, model: FiniteModel, best: Solution) -> None:
+        self._model, self._worth = model, model.worth(best.values) - best.values  # [A, S]
+
+    def begin(self) -> None:
+        """Nothing to forget."""
+
+    def due(self, world: SyntheticWorld, actions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What the actions are worth less the best ones, float64 [N] cents, none above 0."""
+        worth: NDArray[np.float64] = self._worth[actions, self._model.state_of(world)]
+        return worth
+
+    def luck(
+        self, world: SyntheticWorld, before: Moment, due: NDArray[np.float64], step: Step
+    ) -> NDArray[np.float64]:
+        """All that came beyond it, float64 [N] cents."""
+        return step.expected_cents - due
 
 
 def solve_finite(setting: Setting, progress: Callable[[float], None]) -> dict[str, Any]:

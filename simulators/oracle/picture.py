@@ -49,11 +49,54 @@ def draw_oracle(
     plt.close(figure)
 
 
-def _draw_shares(axes: Axes, shares: Mapping[str, Mapping[str, float]]) -> None:
-    names = sorted(shares, key=lambda name: shares[name]["mean"])
+def draw_shares(
+    path: Path,
+    fell: Mapping[str, Mapping[str, float]],
+    expected: Mapping[str, Mapping[str, float]],
+    title: str,
+) -> None:
+    """Write the shares of the gap that policies close, the highest first.
+
+    Args:
+        path: of the PNG.
+        fell: as they fell, by policy: mean, low and high.
+        expected: the same of conditional means.
+        title: says of whom.
+    """
+    names = sorted(expected, key=lambda name: expected[name]["mean"])
+    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.42 * len(names)))
+    places = np.arange(len(names))
+    for shares, away, colour, label in (
+        (fell, 0.19, COLOURS[2], "as it fell"),
+        (expected, -0.19, COLOURS[1], "conditional mean"),
+    ):
+        means, errors = _means(shares, names)
+        axes.barh(places + away, means, 0.36, xerr=errors, color=colour, label=label)
+    axes.set_yticks(places, [name.replace("_", " ") for name in names])
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.axvline(100, color="black", linewidth=0.8, linestyle=":")
+    axes.set_xlabel("share of the oracle's gain over silence, % (95 % interval)")
+    axes.set_title(title)
+    axes.legend(loc="best", frameon=False)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _means(
+    shares: Mapping[str, Mapping[str, float]], names: list[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Per cent, and how far their intervals reach to both sides."""
     means = np.asarray([100 * shares[name]["mean"] for name in names])
     ends = [[100 * shares[name][end] for name in names] for end in ("low", "high")]
     errors: NDArray[np.float64] = np.abs(np.asarray(ends) - means)
+    return means, errors
+
+
+def _draw_shares(axes: Axes, shares: Mapping[str, Mapping[str, float]]) -> None:
+    names = sorted(shares, key=lambda name: shares[name]["mean"])
+    means, errors = _means(shares, names)
     axes.barh([name.replace("_", " ") for name in names], means, xerr=errors, color=COLOURS[1])
     axes.axvline(100, color="black", linewidth=0.8)
     axes.set_xlabel("share of the optimum's gain over silence under all rules, % (95 % interval)")

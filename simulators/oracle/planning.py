@@ -61,7 +61,7 @@ class Planner:
 
     def plan(self, traits: Traits) -> Plan:
         """The optimum of one individual (one row) and the policy that attains it."""
-        week = self._week(int(traits.routine[0]))
+        week = self.week(int(traits.routine[0]))
         resting = _Solver(self, week, traits, Grid.rested())
         resting.solve(TOLERANCE * TOLERANCE)
         behaviour = self.nature.behaviour
@@ -86,7 +86,7 @@ class Planner:
 
     def _potential(self, solver: _Solver, traits: Traits, choices: Choices) -> Potential:
         """The values of a usual cell, and their means over what comes next."""
-        week = self._week(int(traits.routine[0]))
+        week = self.week(int(traits.routine[0]))
         values = solver.values[..., solver.usual_cell(), None]
         ahead = _Solver(self, week, traits, Grid.rested(), choices)
         ahead.begin_from(values)
@@ -94,7 +94,8 @@ class Planner:
         ripening = np.asarray(solver.ripening, np.float32)
         return Potential(week, values[..., 0].copy(), ripening, to_come[..., 0])
 
-    def _week(self, routine: int) -> Week:
+    def week(self, routine: int) -> Week:
+        """The week of everybody with this routine."""
         if routine not in self._weeks:
             self._weeks[routine] = Week.of(self.nature.path, routine, self._start_hour)
         return self._weeks[routine]

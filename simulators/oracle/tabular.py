@@ -1,9 +1,9 @@
 """A world small enough to be written out: every state, every chance, the exact optimum.
 
 A preset is finite when everybody is alike, fatigue only counts the contacts since midnight,
-discounts leave no habit, nobody opts out, refuses an offer or leaves, and no rule remembers more than
-the contacts of the day. The state is then (hour of the week, scene), the stage of the need, and the
-contacts since midnight.
+discounts leave no habit, nobody opts out, refuses an offer or leaves, and no rule remembers more
+than the contacts of the day. The state is then (hour of the week, scene), the stage of the need,
+and the contacts since midnight.
 """
 
 from __future__ import annotations
