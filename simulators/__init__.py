@@ -8,7 +8,8 @@ Room map, each file one concept:
   preset; ``preset_files``: how they build on one another.
 * ``population``: who the users are; ``introduction``: what is told of them before they act.
 * ``scenes``: where they go and when; ``signals``: what an app has of it, noisy and partly missing.
-* ``hidden``: need, fatigue, the discount they are used to.
+* ``hidden``: need, fatigue, the discount they are used to; ``disclosure``: presets that tell the
+  need.
 * ``behaviour``: how they react, as chances; ``expectations``: what that is worth on average.
 * ``contacts``, ``journey``, ``baskets``, ``reports``: what came of contacts, the way to the next
   scene, what was bought, what an application sees.

@@ -213,6 +213,9 @@ class Preset:
     """Where the users live."""
     catalogue: str | None
     """File of the business beside the story; the default business when None."""
+    need_told: str | None = field(default=None, repr=False)
+    """Attribute in which the stage of the need is told, at the start and whenever it has changed;
+    nobody tells when None. No number, so not in the hash of the numbers."""
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """Where each number comes from, by dotted name: "spread", "channels.push.seen"."""
 

@@ -16,6 +16,7 @@ from envs.users import UserState, advance
 from simulators.baskets import Baskets
 from simulators.behaviour import Behaviour
 from simulators.contacts import Contacts
+from simulators.disclosure import Disclosure
 from simulators.draws import TRAITS, Luck, Purpose, user_keys
 from simulators.expectations import Expectations
 from simulators.hidden import OPEN_AT_FIRST, Hidden, Nights, category_of, live_on
@@ -56,6 +57,7 @@ class SyntheticWorld:
     A clock apart from everything that is offered (``hidden``): a need ripens, has a category, and
     is over at its own time. Then it is met here with the chance of the user's loyalty, unless it
     was met before. So contacts move purchases here from elsewhere or from later, and make none.
+    Where the preset says so, the application tells the stage of the need (``disclosure``).
 
     ## Contacts
     Delivered and seen, clicked, bought now or days later (``behaviour``, ``contacts``). Each adds
@@ -93,7 +95,8 @@ class SyntheticWorld:
             start: ISO 8601 with zone; everybody sleeps until the morning after.
 
         Raises:
-            InputError: preset, scene, channel, category or time that the world does not know.
+            InputError: preset, scene, channel, category or time that the world does not know, or
+                no attribute for what the preset tells.
         """
         self.preset = find_preset(preset) if isinstance(preset, str) else preset
         self.catalogue = self.preset.load_catalogue() if catalogue is None else catalogue
@@ -110,6 +113,7 @@ class SyntheticWorld:
         self._purchases = Purchases(self.preset, self.baskets, reports)
         self._partings = Partings(self.behaviour, self.expectations, reports)
         self._sensors = Sensors(self.catalogue, self.preset, seed)
+        self._disclosure = Disclosure.of(self.preset, self.catalogue, num_users)
         self._make_room(num_users)
         everybody = np.arange(num_users)
         self.restart(everybody, everybody)
@@ -168,6 +172,8 @@ class SyntheticWorld:
 
     def _introduced(self, rows: Rows, traits: Traits, luck: Luck) -> Events:
         told = described(self.catalogue, self.preset, traits, luck)
+        if self._disclosure is not None:
+            told = self._disclosure.introduce(rows, self.hidden, told)
         keys = self._keys.take(rows)
         return introduction(self.catalogue, rows, keys, traits, told, self.start_s)
 
@@ -277,6 +283,9 @@ class SyntheticWorld:
         told = Events.concatenate(
             [answers, opted_out, forward, looks, unprompted, made, refunded, asked, opted_in]
         )
+        if self._disclosure is not None:
+            news = self._disclosure.news(hidden, staying, journey.then)
+            told = Events.concatenate([told, news])
         advance(self.users, told)
         events = told.take(slice(len(contacts.rows), None))
         return Step(parts, events, elapsed_days, self.departed, expected, silence)

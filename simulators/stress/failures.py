@@ -72,14 +72,19 @@ class MissingSignals(Stress):
         super().__init__(world)
         within("chance", chance, 0, 1)
         self._chance = chance
-        self._introduction = self._told(np.arange(len(world.departed)))
+        self._introduction = self._blanked(world.introduction())
 
     def restart(
         self, rows: Rows, user_ids: NDArray[np.int64], traits: Traits | None = None
     ) -> None:
         """As the world inside, with blanks in what is told of the people."""
         self.world.restart(rows, user_ids, traits)
-        self._introduction = self._told(rows)
+        self._introduction = self._blanked(self.world.introduction())
+
+    def step(self, actions: Rows, active: Flags | None = None) -> Step:
+        """As the world inside; what was blank stays blank when it is told anew."""
+        step = self.world.step(actions, active)
+        return replace(step, events=self._blanked(step.events))
 
     def introduction(self) -> Events:
         """What is told of the people of the latest restart."""
@@ -95,9 +100,8 @@ class MissingSignals(Stress):
         }
         return replace(signals, **codes)
 
-    def _told(self, rows: Rows) -> Events:
-        """The introduction with blanks; the user state of the rows forgets what is blank."""
-        told = self.world.introduction()
+    def _blanked(self, told: Events) -> Events:
+        """Events with blanks among what they tell; the user state forgets what is blank."""
         if told.attributes is None:
             return told
         draw = self.world.luck(TRAITS).uniform(Purpose.BLANK).take(told.row)

@@ -14,6 +14,7 @@ NOT_NUMBERS = {
     "story",
     "time_zone",
     "catalogue",
+    "need_told",
     "sources",
     "archetypes",
     "channels",
