@@ -8,5 +8,10 @@ Room map, each file one concept:
 * ``report``: the comparison as a table, a picture and a summary file.
 * ``year``: ten thousand users for a year, as a table and a picture (``year_picture``); ``diary``:
   what is noted of them; ``bounds``: what they cannot exceed.
+* ``training``: steps a second and learning curves beside stock RLlib and Stable-Baselines3:
+  ``throughput`` and ``paces`` count steps, ``curves`` judges what was learnt, ``contestants`` are
+  who learns, ``stock_dqn`` and ``sb3_dqn`` the others, ``learnt_signal`` what they are paid.
+* ``bandits``: regret beside Vowpal Wabbit: ``rounds`` from the world and from ``real_logs``,
+  ``bandit_players`` who play them, ``bandit_settings`` how.
 * ``world``: how fast the world is, beside RecSim (``recsim_speed``, in a Python of its own).
 """
