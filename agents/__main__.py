@@ -1,4 +1,4 @@
-"""Commands of the learners: ``python -m agents train|evaluate|ope|score|export``."""
+"""Commands of the learners: ``python -m agents train|tune|evaluate|ope|score|export|distil``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from envs.commands import Command, run_commands
 
 COMMANDS: Final = {
     "train": Command("agents.train", "TrainConfig", "run_train"),
+    "tune": Command("agents.tune", "TuneConfig", "run_tune"),
     "evaluate": Command("agents.evaluate", "EvaluateConfig", "run_evaluate"),
     "ope": Command("agents.ope", "OpeConfig", "run_ope"),
     "score": Command("agents.score", "ScoreConfig", "run_score"),
     "export": Command("agents.export", "ExportConfig", "run_export"),
+    "distil": Command("agents.distil", "DistilConfig", "run_distil"),
 }
 
 
