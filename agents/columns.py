@@ -21,7 +21,14 @@ from envs.errors import InputError
 
 OBSERVATIONS, MASK = "observations", "action_mask"
 NEXT_OBSERVATIONS, NEXT_MASK = "next_observations", "next_action_mask"
-INFORMATION = ("elapsed_days", "expected_cents", "silence_cents", "spend_cents")
+HIDDEN, NEXT_HIDDEN = "hidden", "next_hidden"
+ELAPSED, USER_ROW, GREEDY = "elapsed_days", "user_row", "greedy"
+NEXT_COLUMNS = (NEXT_OBSERVATIONS, NEXT_MASK, NEXT_HIDDEN, Columns.TERMINATEDS)
+"""What is known of the situation after a step."""
+INFORMATION = (
+    "elapsed_days", "expected_cents", "silence_cents", "displaced_cents", "expected_spend_cents",
+    "spend_cents", "budget_price",
+)  # fmt: skip
 """Columns of the environment's info that learners may use; absent ones are left out."""
 
 
@@ -29,9 +36,10 @@ INFORMATION = ("elapsed_days", "expected_cents", "silence_cents", "spend_cents")
 class Experience:
     """Steps of many users, one row a step.
 
-    ``columns`` has observations float32 [N, D], action_mask bool [N, A], both once more as
-    ``next_...``, actions int64, rewards float64 (cents), terminateds bool and the numbers of
-    ``INFORMATION``, float64 [N] each.
+    ``columns`` has observations float32 [N, D], action_mask bool [N, A] and, where the environment
+    tells it, hidden float32 [N, H], all once more as ``next_...``; actions int64, whether they were
+    greedy bool, rewards float64 (cents), terminateds and truncateds bool, the user's row in the
+    environment int64, and the numbers of ``INFORMATION``, float64 [N] each.
     """
 
     columns: dict[str, NDArray[Any]]
@@ -120,8 +128,8 @@ class ColumnEnvRunner(SingleAgentEnvRunner):
         while (
             steps < num_timesteps if num_timesteps is not None else episodes < (num_episodes or 0)
         ):
-            actions = self._choose(explore, random_actions, steps)
-            tick, ended = self._tick(actions)
+            actions, greedy = self._choose(explore, random_actions, steps)
+            tick, ended = self._tick(actions, greedy)
             ticks.append(tick)
             steps += len(tick)
             episodes += ended
@@ -133,27 +141,29 @@ class ColumnEnvRunner(SingleAgentEnvRunner):
     def sample_silence(self, num_timesteps: int) -> Experience:
         """What happens to users who are left alone: at least so many steps, from new users."""
         self._restart()
-        silence = np.zeros(self.num_envs, np.int64)
+        silence, greedy = np.zeros(self.num_envs, np.int64), np.ones(self.num_envs, np.bool_)
         ticks: list[Experience] = []
         while sum(map(len, ticks)) < num_timesteps:
-            ticks.append(self._tick(silence)[0])
+            ticks.append(self._tick(silence, greedy)[0])
         self._needs_initial_reset = True
         return Experience.concatenate(ticks)
 
     def _restart(self) -> None:
         """New users everywhere; the first time by the seed, so that a run can be repeated."""
-        observation, _ = self.env.reset(seed=self._seed if self._needs_initial_reset else None)
-        self._standing = _standing(observation)
+        seed = self._seed if self._needs_initial_reset else None
+        self._standing = _standing(*self.env.reset(seed=seed))
         self._ended = np.zeros(self.num_envs, np.bool_)
         self._returns[:] = 0.0
         self._lengths[:] = 0
 
-    def _choose(self, explore: bool, random_actions: bool, steps: int) -> NDArray[np.int64]:
-        """One action a user, int64 [N]."""
+    def _choose(
+        self, explore: bool, random_actions: bool, steps: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """One action a user, int64 [N], and whether it is the best one known, bool [N]."""
         if random_actions:
             mask = self._standing[MASK]
             keys = np.where(mask, self._rng.random(mask.shape), -1.0)
-            return keys.argmax(axis=1)
+            return keys.argmax(axis=1), np.zeros(self.num_envs, np.bool_)
         batch = {name: torch.from_numpy(array) for name, array in self._standing.items()}
         if explore:
             # RLlib sets the lifetime to that of all runners between iterations.
@@ -162,21 +172,26 @@ class ColumnEnvRunner(SingleAgentEnvRunner):
         else:
             output = self.module.forward_inference(batch)
         actions: NDArray[np.int64] = output[Columns.ACTIONS].numpy()
-        return actions
+        greedy = output[GREEDY].numpy() if GREEDY in output else np.ones(len(actions), np.bool_)
+        return actions, greedy
 
-    def _tick(self, actions: NDArray[np.int64]) -> tuple[Experience, int]:
+    def _tick(
+        self, actions: NDArray[np.int64], greedy: NDArray[np.bool_]
+    ) -> tuple[Experience, int]:
         """Play one step; the rows that were decisions, and how many episodes ended."""
         before, was_over = self._standing, self._ended
         observation, rewards, terminateds, truncateds, info = self.env.step(actions)
-        self._standing = _standing(observation)
+        self._standing = _standing(observation, info)
         self._ended = terminateds | truncateds
         columns = {
             **before,
-            NEXT_OBSERVATIONS: self._standing[OBSERVATIONS],
-            NEXT_MASK: self._standing[MASK],
+            **{f"next_{name}": column for name, column in self._standing.items()},
             Columns.ACTIONS: actions,
+            GREEDY: greedy,
+            USER_ROW: np.arange(len(actions)),
             Columns.REWARDS: np.asarray(rewards, np.float64),
             Columns.TERMINATEDS: terminateds,
+            Columns.TRUNCATEDS: truncateds,
             **{name: np.asarray(info[name], np.float64) for name in INFORMATION if name in info},
         }
         self._count(columns[Columns.REWARDS], was_over)
@@ -194,12 +209,15 @@ class ColumnEnvRunner(SingleAgentEnvRunner):
             self._log_episode_metrics(float(length), float(total), 0.0)
 
 
-def _standing(observation: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Where users stand: what a policy sees, and its mask as booleans."""
-    return {
+def _standing(
+    observation: dict[str, NDArray[Any]], info: dict[str, Any]
+) -> dict[str, NDArray[Any]]:
+    """Where users stand: what a policy sees, its mask as booleans, and what is hidden if told."""
+    standing = {
         OBSERVATIONS: np.asarray(observation[OBSERVATIONS], np.float32),
         MASK: np.asarray(observation[MASK]).astype(np.bool_),
     }
+    return standing | ({HIDDEN: info[HIDDEN]} if HIDDEN in info else {})
 
 
 class ReplayColumns:

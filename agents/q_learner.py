@@ -14,13 +14,22 @@ from ray.rllib.core.rl_module.apis import InferenceOnlyAPI, TargetNetworkAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
-from agents.columns import MASK, NEXT_MASK, NEXT_OBSERVATIONS, OBSERVATIONS
+from agents.columns import (
+    ELAPSED,
+    GREEDY,
+    HIDDEN,
+    MASK,
+    NEXT_HIDDEN,
+    NEXT_MASK,
+    NEXT_OBSERVATIONS,
+    OBSERVATIONS,
+)
 from agents.q_network import QNetworkPolicy
 from agents.silence_value import SilenceValue
 
 VALUES = "values"
 REWARD = "learning_reward"
-ELAPSED = "elapsed_days"
+CRITIC_VALUES = "critic_values"
 
 
 class DuelingNetwork(nn.Module):
@@ -71,25 +80,39 @@ class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
     def setup(self) -> None:
         """Build the network from the spaces and ``model_config``."""
         width = self.observation_space[OBSERVATIONS].shape[0]
-        self.net = DuelingNetwork(width, tuple(self.model_config["hidden"]), self.action_space.n)
+        config, actions = self.model_config, self.action_space.n
+        self.net = DuelingNetwork(width, tuple(config["hidden"]), actions)
+        insight = config["insight_width"]
+        self.critic = (
+            DuelingNetwork(width + insight, tuple(config["critic_hidden"]), actions)
+            if insight
+            else None
+        )
         self.register_buffer("silence_weight", torch.zeros(width))
         self.register_buffer("silence_bias", torch.zeros(()))
 
     def make_target_networks(self) -> None:
         """A copy that follows slowly; the learner alone has it."""
         self.target = make_target_network(self.net)
+        if self.critic is not None:
+            self.critic_target = make_target_network(self.critic)
 
     def get_target_network_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
-        """The network and the one that follows it."""
-        return [(self.net, self.target)]
+        """Networks and those that follow them."""
+        pairs = [(self.net, self.target)]
+        return pairs if self.critic is None else [*pairs, (self.critic, self.critic_target)]
 
     def get_non_inference_attributes(self) -> list[str]:
-        """Runners do without the target network."""
-        return ["target"]
+        """Runners choose, and do without what only learning needs."""
+        return ["target"] if self.critic is None else ["target", "critic", "critic_target"]
 
     def forward_target(self, batch: dict[str, Tensor]) -> Tensor:
         """Values of the next situation by the target network, float32 [N, A]."""
-        values: Tensor = self.target(batch[NEXT_OBSERVATIONS])
+        seen = batch[NEXT_OBSERVATIONS]
+        if self.critic is None:
+            values: Tensor = self.target(seen)
+        else:
+            values = self.critic_target(torch.cat([seen, batch[NEXT_HIDDEN]], dim=1))
         return values
 
     def silence_value(self, observations: Tensor) -> Tensor:
@@ -123,7 +146,11 @@ class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
         any_allowed = np.where(mask, rng.random(mask.shape), -1.0).argmax(axis=1)
         explored = np.where(draws[:, 1] < config["silence_share"], 0, any_allowed)
         best = self._best(batch).numpy()
-        return {Columns.ACTIONS: torch.from_numpy(np.where(draws[:, 0] < epsilon, explored, best))}
+        actions = np.where(draws[:, 0] < epsilon, explored, best)
+        return {
+            Columns.ACTIONS: torch.from_numpy(actions),
+            GREEDY: torch.from_numpy(actions == best),
+        }
 
     def _best(self, batch: dict[str, Tensor]) -> Tensor:
         with torch.no_grad():
@@ -131,7 +158,11 @@ class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
         return values.masked_fill(~batch[MASK], -torch.inf).argmax(dim=1)
 
     def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, Tensor]:
-        return {VALUES: self.net(batch[OBSERVATIONS])}
+        values = {VALUES: self.net(batch[OBSERVATIONS])}
+        if self.critic is not None:
+            known = torch.cat([batch[OBSERVATIONS], batch[HIDDEN]], dim=1)
+            values[CRITIC_VALUES] = self.critic(known)
+        return values
 
     def policy(self, floor: float) -> QNetworkPolicy:
         """What has been learnt, without torch; float32, so that a bundle holds it exactly.
@@ -154,6 +185,12 @@ class QLearner(TorchLearner):
         super().build()
         self.module.foreach_module(lambda _, module: module.unwrapped().make_target_networks())
 
+    def set_rate(self, rate: float) -> None:
+        """Learn at this rate from now on."""
+        for _, optimizer in self.get_optimizers_for_module():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
     def set_silence_value(self, value: SilenceValue) -> None:
         """Fix the potential before learning begins."""
         self.module.foreach_module(lambda _, module: module.unwrapped().set_silence_value(value))
@@ -164,13 +201,18 @@ class QLearner(TorchLearner):
         """Mean of the squared temporal differences (or Huber's), and what to watch of it."""
         module = self.module[module_id].unwrapped()
         actions = batch[Columns.ACTIONS].long()[:, None]
-        chosen = fwd_out[VALUES].gather(1, actions)[:, 0]
+        values = fwd_out[VALUES if module.critic is None else CRITIC_VALUES]
+        chosen = values.gather(1, actions)[:, 0]
         target = self._target(module, config.gamma, batch)
         if config.huber:
             loss = nn.functional.smooth_l1_loss(chosen, target)
         else:
             loss = nn.functional.mse_loss(chosen, target)
         watched = {"value_mean": chosen.detach().mean(), "loss": loss.detach()}
+        if module.critic is not None:
+            taught = _taught(fwd_out[VALUES], values.detach(), batch[MASK].bool())
+            watched["taught_loss"] = taught.detach()
+            loss = loss + taught
         self.metrics.log_dict(watched, key=module_id, window=1)
         return loss
 
@@ -179,7 +221,8 @@ class QLearner(TorchLearner):
     def _target(module: QModule, gamma: float, batch: dict[str, Tensor]) -> Tensor:
         """Reward, the discounted next value and the change of the potential, float32 [N].
 
-        The network chooses the best allowed next action, the target network values it.
+        The network chooses the best allowed next action, the target network values it; with a
+        critic it is the critic's target network, which sees what is hidden.
         """
         later = batch[NEXT_OBSERVATIONS]
         values = module.net(later).masked_fill(~batch[NEXT_MASK].bool(), -torch.inf)
@@ -197,3 +240,11 @@ class QLearner(TorchLearner):
         for module in self.module._rl_modules.values():
             for main, target in module.unwrapped().get_target_network_pairs():
                 update_target_network(main_net=main, target_net=target, tau=self.config.tau)
+
+
+def _taught(values: Tensor, critic: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared error of what each allowed action adds to silence, against the critic's."""
+    error = (values - values[:, :1]) - (critic - critic[:, :1])
+    contacts = mask.clone()
+    contacts[:, 0] = False
+    return (error.square() * contacts).sum() / len(error)

@@ -14,7 +14,10 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from agents.algorithm import OfferAlgorithm
 from agents.columns import (
+    ELAPSED,
+    HIDDEN,
     MASK,
+    NEXT_HIDDEN,
     NEXT_MASK,
     NEXT_OBSERVATIONS,
     OBSERVATIONS,
@@ -22,9 +25,10 @@ from agents.columns import (
     Experience,
     ReplayColumns,
 )
-from agents.q_learner import ELAPSED, REWARD, QLearner, QModule
+from agents.multistep import lengthened
+from agents.q_learner import REWARD, QLearner, QModule
 from agents.q_network import QNetworkPolicy
-from agents.rewards import LearningReward
+from agents.rewards import BEYOND_SILENCE, LearningReward
 from agents.silence_value import fit_silence_value
 
 UPLIFT_CONTACT_PRICE = 15.0
@@ -34,7 +38,7 @@ would have happened later anyway. Chosen by simulation in the default preset: ga
 2,000 users x 28 days, standard error 3; the best constant gains 13)."""
 LEARNT = (
     OBSERVATIONS, MASK, NEXT_OBSERVATIONS, NEXT_MASK, Columns.ACTIONS, Columns.TERMINATEDS,
-    ELAPSED, REWARD,
+    ELAPSED, REWARD, HIDDEN, NEXT_HIDDEN,
 )  # fmt: skip
 
 
@@ -55,6 +59,9 @@ class QLearningConfig(AlgorithmConfig):
         self.reward_scale = 0.01
         self.silence_steps = 100_000
         self.hidden = (128, 128)
+        self.insight_width = 0
+        self.critic_hidden = (128, 128)
+        self.steps_ahead = 8
         self.huber = False
         self.tau = 0.05
         self.updates = 8
@@ -74,6 +81,9 @@ class QLearningConfig(AlgorithmConfig):
         reward_scale: float | None = None,
         silence_steps: int | None = None,
         hidden: tuple[int, ...] | None = None,
+        insight_width: int | None = None,
+        critic_hidden: tuple[int, ...] | None = None,
+        steps_ahead: int | None = None,
         huber: bool | None = None,
         tau: float | None = None,
         updates: int | None = None,
@@ -92,8 +102,12 @@ class QLearningConfig(AlgorithmConfig):
                 ``UPLIFT_CONTACT_PRICE`` for ``uplift``, else 0.
             reward_scale: learnt values per cent of reward.
             silence_steps: steps of silence from which its value is learnt first; 0: no potential.
-                ``uplift`` needs none: silence is worth nothing there.
+                Rewards beyond silence need none: it is worth nothing there.
             hidden: widths of the hidden layers.
+            insight_width: how many numbers the environment tells that nobody can know; above 0 a
+                critic learns from them and teaches the network that chooses, which never sees them.
+            critic_hidden: widths of the critic's hidden layers.
+            steps_ahead: steps that a return is made of at most.
             huber: Huber's loss instead of the square; under-values rare large rewards.
             tau: share of the network that the target network takes over after each iteration.
             updates: minibatches an iteration.
@@ -107,7 +121,8 @@ class QLearningConfig(AlgorithmConfig):
         super().training(**kwargs)
         given = dict(
             reward=reward, contact_price=contact_price, reward_scale=reward_scale,
-            silence_steps=silence_steps, hidden=hidden,
+            silence_steps=silence_steps, hidden=hidden, insight_width=insight_width,
+            critic_hidden=critic_hidden, steps_ahead=steps_ahead,
             huber=huber, tau=tau, updates=updates, replay_rows=replay_rows, first_rows=first_rows,
             silence_share=silence_share, floor=floor,
         )  # fmt: skip
@@ -136,7 +151,10 @@ class QLearningConfig(AlgorithmConfig):
 
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
-        names = ("hidden", "epsilon_first", "epsilon_last", "epsilon_steps", "silence_share")
+        names = (
+            "hidden", "insight_width", "critic_hidden",
+            "epsilon_first", "epsilon_last", "epsilon_steps", "silence_share",
+        )  # fmt: skip
         return super()._model_config_auto_includes | {name: getattr(self, name) for name in names}
 
 
@@ -156,7 +174,7 @@ class QLearning(OfferAlgorithm):
 
     def training_step(self) -> None:
         """One iteration: the value of silence first, then sample, remember, learn, hand over."""
-        wanted = self.config.silence_steps and self.config.reward != "uplift"
+        wanted = self.config.silence_steps and self.config.reward not in BEYOND_SILENCE
         if wanted and self.sampled_steps() == 0:
             self._learn_silence()
         for experience in self.collect():
@@ -166,6 +184,11 @@ class QLearning(OfferAlgorithm):
             rows = size * self.config.updates * max(1, self.config.num_learners)
             self.update(self._replay.sample(self._rng, rows), minibatch=size)
             self.hand_over()
+
+    def slow_down(self, share: float) -> None:
+        """Learn in smaller steps towards the end; ``share`` of the training is done."""
+        rate = self.config.lr * max(0.02, min(1.0, 2.0 * (1.0 - share)))
+        self.learner_group.foreach_learner(lambda learner: learner.set_rate(rate))
 
     def exploration(self) -> dict[str, float]:
         """The chance that an action is not the best one known."""
@@ -200,8 +223,11 @@ class QLearning(OfferAlgorithm):
         self.learner_group.foreach_learner(lambda learner: learner.set_silence_value(value))
 
     def _remember(self, experience: Experience) -> None:
-        columns = experience.columns | {REWARD: self._reward(experience)}
-        columns = {name: columns[name] for name in LEARNT}
+        columns, rewards = lengthened(
+            experience.columns, self._reward(experience), self.config.gamma, self.config.steps_ahead
+        )
+        columns = columns | {REWARD: rewards}
+        columns = {name: columns[name] for name in LEARNT if name in columns}
         for name in (REWARD, ELAPSED):
             columns[name] = columns[name].astype(np.float32)
         self._replay.add(columns)

@@ -190,6 +190,10 @@ class Step:
     """Mean of the net value given the hidden state and the action; no policy may see it."""
     silence_cents: NDArray[np.float64]
     """The same had the action been silence."""
+    expected_spend_cents: NDArray[np.float64]
+    """Mean of what the action costs, offer and send, given the hidden state."""
+    displaced_cents: NDArray[np.float64]
+    """Mean of what a sale by this contact takes from later steps, as far as it is known."""
 
 
 class Policy(Protocol):

@@ -59,13 +59,15 @@ class Encoding:
         written = json.dumps([VERSION, self.names, catalogue.hash])
         self.hash = hashlib.sha256(written.encode()).hexdigest()
 
-    def encode(self, users: UserState, moment: Moment, budget_price: float = 0.0) -> Floats:
+    def encode(
+        self, users: UserState, moment: Moment, budget_price: float | NDArray[np.float64] = 0.0
+    ) -> Floats:
         """What a policy sees of users at a moment.
 
         Args:
             users: N users.
             moment: where and when they stand, [N].
-            budget_price: price of a cent spent, in cents, >= 0.
+            budget_price: price of a cent spent, in cents, >= 0; one for all, or [N].
 
         Returns:
             float32 [N, D], finite.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -52,6 +53,8 @@ class WorldFactory(Protocol):
         """A world with so many rows."""
 
 
+Insight = Callable[[Any], NDArray[np.float32]]
+"""What is hidden of the rows of a world, float32 [N, H]."""
 HIGHEST = 1e6
 """No feature comes near it: they are rhythms, flags, shares and square roots of counts."""
 
@@ -131,15 +134,22 @@ near 0 when never |
     | ``contact_cost_cents`` | int32 | price of the send |
     | ``opt_out_cost_cents`` | int32 | value lost with an opt-out |
     | ``spend_cents`` | int32 | offer and contact cost |
+    | ``budget_price`` | float64 | what a cent of it was priced with |
     | ``net_cents`` | int32 | margin less all costs |
     | ``expected_cents`` | float64 | mean of ``net_cents`` given the hidden state and the action |
-    | ``silence_cents`` | float64 | the same had the action been silence |
+    | ``expected_spend_cents`` | float64 | the same of ``spend_cents`` |
+    | ``silence_cents`` | float64 | mean of ``net_cents`` had the action been silence |
+    | ``displaced_cents`` | float64 | mean of what a sale by the contact takes from later steps |
+    | ``hidden`` | float32 [N, H] | with ``insight`` alone: what it says of the users shown |
 
-    The last two know what no service can: for training and judging, never for a policy.
+    The last five know what no service can: for training and judging, never for a policy. A reset
+    has ``hidden`` too.
 
     ## Arguments
-    ``make_world(num_envs, seed)``, ``num_envs``, ``days`` of an episode, ``budget_price`` and the
-    ``budget_left_cents`` that every decision sees.
+    ``make_world(num_envs, seed)``, ``num_envs``, ``days`` of an episode, ``budget_price`` (a
+    number, or a range from which every person draws an own one, so that one policy learns all),
+    the ``budget_left_cents`` that every decision sees, and ``insight``, a function of the world
+    that tells a critic what is hidden.
 
     ## Version History
     * v0: first version.
@@ -150,18 +160,21 @@ near 0 when never |
         make_world: WorldFactory,
         num_envs: int = 1,
         days: float = 28.0,
-        budget_price: float = 0.0,
+        budget_price: float | tuple[float, float] = 0.0,
         budget_left_cents: float = np.inf,
+        insight: Insight | None = None,
     ) -> None:
-        if num_envs < 1 or days <= 0 or not budget_price >= 0:
+        lowest, highest = np.broadcast_to(np.asarray(budget_price, np.float64), 2).tolist()
+        if num_envs < 1 or days <= 0 or not 0 <= lowest <= highest:
             raise InputError(
                 f"num_envs {num_envs} has to be 1 or more, days {days} above 0 and "
-                f"budget_price {budget_price} 0 or more"
+                f"budget_price {budget_price} 0 or more, the lower end of a range first"
             )
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
         self.num_envs = num_envs
-        self.budget_price = budget_price
+        self._prices = lowest, highest
         self._make_world = make_world
+        self._insight = insight
         self._budget_left_cents = budget_left_cents
         self._horizon_s = int(days * DAY)
         self._rules = Rules(make_world.catalogue)
@@ -195,6 +208,7 @@ near 0 when never |
         self._opportunity = np.zeros(self.num_envs, np.int64)
         self._until = self._world.moment().now.astype(np.int64) + self._horizon_s
         self._ended = np.zeros(self.num_envs, np.bool_)
+        self._price = self.np_random.uniform(*self._prices, self.num_envs)
         return self._observe(), self._persons()
 
     def step(
@@ -205,8 +219,8 @@ near 0 when never |
         self._check(chosen)
         active = ~self._ended
         played = self.world.step(chosen * (self._allowed(chosen) & active), active)
-        reward = played.parts.reward(self.budget_price)
-        information = self._information(played)
+        reward = played.parts.reward(self._price)
+        information = self._information(played) | {"budget_price": self._price.copy()}
         still = self._ended.nonzero()[0]
         for column in (reward, *information.values()):
             column[still] = 0
@@ -224,6 +238,7 @@ near 0 when never |
         self._user[rows] += self.num_envs
         self.world.restart(rows, self._user.take(rows))
         self._opportunity[rows] = 0
+        self._price[rows] = self.np_random.uniform(*self._prices, len(rows))
         self._until[rows] = self.world.moment().now.take(rows) + np.int64(self._horizon_s)
 
     def _observe(self) -> Observation:
@@ -231,7 +246,7 @@ near 0 when never |
         left = np.minimum(self.world.budget_left(), self._budget_left_cents)
         self._refused = self._rules.refused(users, moment, left)
         return {
-            "observations": self._encoding.encode(users, moment, self.budget_price),
+            "observations": self._encoding.encode(users, moment, self._price),
             "action_mask": (~self._refused).view(np.int8),
         }
 
@@ -247,7 +262,8 @@ near 0 when never |
         return ~columns.take(actions * self.num_envs + self._rows)
 
     def _persons(self) -> dict[str, Any]:
-        return {"user": self._user.copy(), "opportunity": self._opportunity.copy()}
+        persons = {"user": self._user.copy(), "opportunity": self._opportunity.copy()}
+        return persons if self._insight is None else persons | {"hidden": self._insight(self.world)}
 
     def _information(self, played: Step) -> dict[str, NDArray[Any]]:
         parts = played.parts
@@ -260,7 +276,9 @@ near 0 when never |
             "contact_cost_cents": parts.contact_cost_cents,
             "opt_out_cost_cents": parts.opt_out_cost_cents,
             "expected_cents": played.expected_cents,
+            "expected_spend_cents": played.expected_spend_cents,
             "silence_cents": played.silence_cents,
+            "displaced_cents": played.displaced_cents,
         }
 
 

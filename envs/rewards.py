@@ -39,6 +39,6 @@ class RewardParts:
         """What a budget pays for: offers and sends, int32 [N]."""
         return self.offer_cost_cents + self.contact_cost_cents
 
-    def reward(self, budget_price: float) -> NDArray[np.float64]:
-        """Net value less ``budget_price`` (>= 0, cents per cent) times the spend, float64 [N]."""
+    def reward(self, budget_price: float | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Net value less ``budget_price`` (cents per cent, one or [N]) x spend, float64 [N]."""
         return self.net_cents() - budget_price * self.spend_cents()

@@ -53,6 +53,13 @@ class Baskets:
         """
         return mean_cents.astype(np.float64) * (self._margin * (1 - self._returned))
 
+    def mean_offer_cost(
+        self, mean_cents: NDArray[np.float32], actions: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """What the action's offer costs on average with a basket bought, float64 [M]."""
+        cost: NDArray[np.float64] = mean_cents.astype(np.float64) * self.discount.take(actions)
+        return cost + self.gift_cents.take(actions)
+
     def mean_value(
         self, mean_cents: NDArray[np.float32], actions: NDArray[np.int64]
     ) -> NDArray[np.float64]:

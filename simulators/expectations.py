@@ -60,6 +60,28 @@ class Expectations:
         )
         return expected
 
+    def spend(self, traits: Traits, contacts: Contacts) -> Cents:
+        """What contacts cost on average, offer and send, float64 [N]."""
+        rows, spend = contacts.rows, np.zeros(len(traits))
+        offer = self._baskets.mean_offer_cost(traits.basket_cents.take(rows), contacts.actions)
+        spend[rows] = self.send_cents.take(contacts.actions) + contacts.chances.sale() * offer
+        return spend
+
+    def displaced(
+        self, traits: Traits, hidden: Hidden, contacts: Contacts, silence: Cents
+    ) -> Cents:
+        """What sales by the contacts take from later steps on average, float64 [N].
+
+        A need that a contact meets, the open one or the next, might have been met here later with
+        no contact. What it would have brought in this very step is in ``gain`` already. Not
+        discounted, and as if nobody left in the meantime.
+        """
+        rows, displaced = contacts.rows, np.zeros(len(silence))
+        margin = self._baskets.mean_margin(traits.basket_cents)
+        later = (self._behaviour.loyal(traits, hidden) * margin).take(rows) - silence.take(rows)
+        displaced[rows] = contacts.chances.sale() * later
+        return displaced
+
     def gain(
         self,
         traits: Traits,

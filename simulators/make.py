@@ -9,6 +9,7 @@ from pathlib import Path
 from envs.catalogue import Catalogue, load_catalogue
 from envs.clock import parse_time
 from envs.offer_env import OfferEnv, OfferVectorEnv
+from simulators.insight import insight
 from simulators.presets import Preset, find_preset
 from simulators.stress.named import stressed
 from simulators.world import START, SyntheticWorld
@@ -55,6 +56,7 @@ def offer_vector_env(
     budget_price: float = 0.0,
     budget_left_cents: float = float("inf"),
     stress: Sequence[str] = (),
+    hidden: bool = False,
 ) -> OfferVectorEnv:
     """``gymnasium.make_vec("simulators:SceneLift-v0", vectorization_mode="vector_entry_point")``.
 
@@ -67,12 +69,14 @@ def offer_vector_env(
         budget_price: price of spend in the reward, 0 or more.
         budget_left_cents: what every decision may still spend.
         stress: what goes wrong, see ``simulators.stress.named``; the first is innermost.
+        hidden: whether ``info`` tells what nobody can know, for a critic in training.
 
     Raises:
         InputError: any of these is wrong.
     """
     make_world = world_factory(preset, _catalogue(catalogue), start, stress)
-    return OfferVectorEnv(make_world, num_envs, days, budget_price, budget_left_cents)
+    told = insight if hidden else None
+    return OfferVectorEnv(make_world, num_envs, days, budget_price, budget_left_cents, told)
 
 
 def offer_env(

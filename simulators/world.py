@@ -253,6 +253,8 @@ class SyntheticWorld:
         ripening = self.behaviour.ripening(traits, journey.exposure)
         silence = self.expectations.silence(traits, hidden, ripening)
         expected = self.expectations.action(traits, hidden, contacts, silence)
+        displaced = self.expectations.displaced(traits, hidden, contacts, silence)
+        spend = self.expectations.spend(traits, contacts)
         # 3. A purchase settled by the contact meets the need, the open one or the next.
         forward = self._purchases.settle(moment, traits, hidden, contacts, luck, parts)
         # 4. Some look around in the app, more with a need open, less after a contact opened it.
@@ -288,7 +290,8 @@ class SyntheticWorld:
             told = Events.concatenate([told, news])
         advance(self.users, told)
         events = told.take(slice(len(contacts.rows), None))
-        return Step(parts, events, elapsed_days, self.departed, expected, silence)
+        means = expected, silence, spend, displaced
+        return Step(parts, events, elapsed_days, self.departed, *means)
 
     def _contacts(
         self, moment: Moment, actions: NDArray[np.int64], active: Flags, luck: Luck

@@ -47,7 +47,9 @@ class FailedChannel(Stress):
         self.world.purse.spend(cents)
         advance(self.world.users, contacted(self.world, moment, actions, lost))
         parts = replace(step.parts, contact_cost_cents=step.parts.contact_cost_cents + cents)
-        return replace(step, parts=parts, expected_cents=step.expected_cents - cents)
+        expected = step.expected_cents - cents
+        spend = step.expected_spend_cents + cents
+        return replace(step, parts=parts, expected_cents=expected, expected_spend_cents=spend)
 
     def gains(self, rows: Rows, actions: Rows) -> NDArray[np.float64]:
         """A lost contact gains nothing and costs its send."""

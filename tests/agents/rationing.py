@@ -61,7 +61,10 @@ class Rationing(VectorEnv[Any, Any, Any]):
             "elapsed_days": np.where(played, 0.5, 0.0),
             "expected_cents": cents,
             "silence_cents": np.zeros(self.num_envs),
+            "displaced_cents": np.zeros(self.num_envs),
             "spend_cents": 1.0 * contacted,
+            "expected_spend_cents": 1.0 * contacted,
+            "budget_price": np.zeros(self.num_envs),
         }
         return self._observe(), cents, np.zeros(self.num_envs, np.bool_), self.ended.copy(), info
 

@@ -21,6 +21,9 @@ FLOATS = (
     "elapsed_days",
     "expected_cents",
     "silence_cents",
+    "displaced_cents",
+    "expected_spend_cents",
+    "budget_price",
 )
 WHOLE = (
     "net_cents",
