@@ -92,7 +92,8 @@ class VowpalWabbit:
             lines = self._texts[row]
             found = self._workspace.predict("\n".join(lines))
             chances[place, _offered(lines)] = found
-        return chances / chances.sum(axis=1, keepdims=True)  # they are float32
+        chances /= chances.sum(axis=1, keepdims=True)  # they are float32
+        return chances
 
     def learn(
         self, rows: NDArray[np.int64], actions: NDArray[np.int64],

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from gymnasium.vector import VectorWrapper
-from numpy.typing import NDArray
 from ray.rllib.core.columns import Columns
 
 from agents.rewards import LearningReward, learning_reward
@@ -42,11 +41,9 @@ class LearntSignal(VectorWrapper):
         self._ended = np.zeros(self.num_envs, np.bool_)
         return super().reset(**arguments)
 
-    def step(
-        self, actions: Any
-    ) -> tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """A step, with the learning reward; rows that only restart earn nothing."""
-        observation, paid, terminated, truncated, info = super().step(actions)
+        observation, paid, terminated, truncated, info = self.env.step(actions)
         columns = {Columns.REWARDS: np.asarray(paid, np.float64)} | {
             name: np.asarray(info[name], np.float64)
             for name in ("expected_cents", "silence_cents", "spend_cents")

@@ -64,8 +64,8 @@ class Pair:
             Spread.of(getattr(a, name) / max(getattr(b, name), 1e-9) for a, b in each)
             for name in names
         )
-        paces = [Pace.of(size, of) for size, of in zip(envs, rates, strict=True)]
-        return cls(title, runners, *paces, sampled_ratio=sampled, trained_ratio=trained)
+        ours, stock = (Pace.of(size, of) for size, of in zip(envs, rates, strict=True))
+        return cls(title, runners, ours, stock, sampled, trained)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,8 @@ class Rounds:
     def answers(self, rows: NDArray[np.int64], actions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Rewards in the players' scale, NaN where unknown, float64 [N]."""
         low, high = self.scale
-        return (self.rewards[rows, actions] - low) / (high - low)
+        answers: NDArray[np.float64] = (self.rewards[rows, actions] - low) / (high - low)
+        return answers
 
     def regret(
         self, rows: NDArray[np.int64], chances: NDArray[np.float64], actions: NDArray[np.int64]
@@ -64,9 +65,11 @@ class Rounds:
         Where means are unknown: minus the reward of the action taken, NaN where it is unknown.
         """
         if self.means is None:
-            return -self.rewards[rows, actions]
+            earned: NDArray[np.float64] = self.rewards[rows, actions]
+            return -earned
         best = np.where(self.mask[rows], self.means[rows], -np.inf).max(axis=1)
-        return best - (chances * self.means[rows]).sum(axis=1)
+        regret: NDArray[np.float64] = best - (chances * self.means[rows]).sum(axis=1)
+        return regret
 
 
 def world_rounds(rounds: int, seed: int, preset: str = "default") -> Rounds:

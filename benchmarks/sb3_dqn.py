@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -88,8 +88,14 @@ class SceneVecEnv(VecEnv):
 class PlayedAsSilence:
     """The best action of a network that sees the mask; a masked one becomes silence."""
 
+    kind: ClassVar[str] = "played_as_silence"
+
     network: QNetworkPolicy
     name: str = "sb3"
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"masked choices played as silence: {self.network.describe()}"
 
     def probabilities(
         self, observations: NDArray[np.float32], mask: NDArray[np.bool_]

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ray.rllib.algorithms.dqn import DQN
 from ray.rllib.core import DEFAULT_MODULE_ID
@@ -26,6 +26,8 @@ from agents.columns import ReplayColumns
 from agents.q_learning import QLearning
 from envs.offer_env import OfferVectorEnv
 from simulators.speed.stopwatch import Stopwatch
+
+Key = TypeVar("Key")
 
 PHASES: Final[dict[str, tuple[tuple[Any, tuple[str, ...] | None], ...]]] = {
     "environment": ((OfferVectorEnv, ("step", "reset")),),
@@ -97,9 +99,9 @@ def block(algorithm: Any, seconds: float) -> Rate:
     return Rate(sampled / core_took, trained / core_took, sampled / wall_took, trained / wall_took)
 
 
-def in_turn(algorithms: dict[str, Any], seconds: float, repeats: int) -> dict[str, list[Rate]]:
+def in_turn(algorithms: dict[Key, Any], seconds: float, repeats: int) -> dict[Key, list[Rate]]:
     """Rates of all, block by block in turn, so that a busy machine is unkind to all of them."""
-    rates: dict[str, list[Rate]] = {name: [] for name in algorithms}
+    rates: dict[Key, list[Rate]] = {name: [] for name in algorithms}
     for _ in range(repeats):
         for name, algorithm in algorithms.items():
             rates[name].append(block(algorithm, seconds))
