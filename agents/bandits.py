@@ -43,7 +43,7 @@ class LinearBanditConfig(AlgorithmConfig):
         self.rule: RuleName = "thompson"
         self.spread = 1.0
         self.alpha = 1.0
-        self.sharpness = 1.0
+        self.sharpness = 10.0
         self.floor = 0.01
 
     def training(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.baselines import Constant, constants, make_baseline
-from agents.policy import LinearGaussianPolicy, Policy
+from agents.policy import LinearGaussianPolicy, NeuralLinearPolicy, Policy
 from envs.catalogue import Catalogue
 from simulators.rollout import BATCH, rollout
 from simulators.value import Estimate, per_user_week
@@ -77,7 +77,7 @@ PRICES = (0.0, 10.0, 20.0, 30.0, 40.0, 60.0)
 """Cents that a contact may have to earn beyond its own costs."""
 
 
-def best_contact_price(field: Field, policy: LinearGaussianPolicy) -> float:
+def best_contact_price(field: Field, policy: LinearGaussianPolicy | NeuralLinearPolicy) -> float:
     """The price of a contact under which a policy that looks one step ahead makes the most."""
     values = [play(field, policy.priced(price)).value.mean() for price in PRICES]
     return PRICES[int(np.argmax(values))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final, Literal
 
-LearnerName = Literal["q", "lints", "linucb", "squarecb", "epsgreedy"]
+LearnerName = Literal["q", "lints", "linucb", "squarecb", "epsgreedy", "neurallinear"]
 """Names on the command line."""
 
 
@@ -41,5 +41,11 @@ LEARNERS: Final[Mapping[LearnerName, Learner]] = {
     "lints": _bandit("linear Thompson sampling", rule="thompson"),
     "linucb": _bandit("the largest upper bound of linear models", rule="ucb"),
     "squarecb": _bandit("inverse gaps of linear models (SquareCB)", rule="squarecb"),
-    "epsgreedy": _bandit("epsilon-greedy in linear models", rule="greedy", floor=0.1),
+    "epsgreedy": _bandit("epsilon-greedy in linear models", rule="greedy", floor=0.05),
+    "neurallinear": Learner(
+        "Thompson sampling, linear in a network's last layer",
+        "agents.neural_bandit",
+        "NeuralLinearConfig",
+        from_log=True,
+    ),
 }

@@ -22,6 +22,7 @@ from safetensors.numpy import load, save
 
 from agents.baselines import is_baseline, make_baseline
 from agents.linear_gaussian import LinearGaussianPolicy
+from agents.neural_linear import NeuralLinearPolicy
 from agents.q_network import QNetworkPolicy
 from envs.catalogue import Catalogue, parse_catalogue
 from envs.decisions import Policy as DecidingPolicy
@@ -34,6 +35,7 @@ __all__ = [
     "BundleError",
     "LinearGaussianPolicy",
     "Manifest",
+    "NeuralLinearPolicy",
     "Policy",
     "QNetworkPolicy",
     "check_place",
@@ -45,7 +47,10 @@ __all__ = [
 MANIFEST, WEIGHTS, CATALOGUE = "policy.json", "weights.safetensors", "catalogue.yaml"
 SERVED_BYTES = 1_000_000
 """Most that the weights of a served policy may have: it is loaded by every replica, at any time."""
-KINDS = {kind.kind: kind for kind in (QNetworkPolicy, LinearGaussianPolicy)}
+BundledPolicy = QNetworkPolicy | LinearGaussianPolicy | NeuralLinearPolicy
+KINDS: dict[str, type[BundledPolicy]] = {
+    kind.kind: kind for kind in (QNetworkPolicy, LinearGaussianPolicy, NeuralLinearPolicy)
+}
 
 
 class BundleError(InputError):
@@ -83,7 +88,7 @@ class Manifest(BaseModel):
 class Bundle:
     """A loaded policy, the business it decides for, and what is known of it."""
 
-    policy: QNetworkPolicy | LinearGaussianPolicy
+    policy: BundledPolicy
     catalogue: Catalogue
     manifest: Manifest
     path: Path
@@ -101,7 +106,7 @@ def check_place(path: Path) -> None:
 
 def save_bundle(
     path: Path,
-    policy: QNetworkPolicy | LinearGaussianPolicy,
+    policy: BundledPolicy,
     catalogue: Catalogue,
     lineage: dict[str, str | int],
     figures: dict[str, Any],
