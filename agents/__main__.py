@@ -1,4 +1,4 @@
-"""Commands of the learners: ``python -m agents train|tune|evaluate|ope|score|export|distil``."""
+"""Commands of the learners: ``python -m agents train|tune|evaluate|price|ope|score|export|distil``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "train": Command("agents.train", "TrainConfig", "run_train"),
     "tune": Command("agents.tune", "TuneConfig", "run_tune"),
     "evaluate": Command("agents.evaluate", "EvaluateConfig", "run_evaluate"),
+    "price": Command("agents.price", "PriceConfig", "run_price"),
     "ope": Command("agents.ope", "OpeConfig", "run_ope"),
     "score": Command("agents.score", "ScoreConfig", "run_score"),
     "export": Command("agents.export", "ExportConfig", "run_export"),

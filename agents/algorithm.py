@@ -91,6 +91,9 @@ class OfferAlgorithm(Algorithm):
         """How it explores now, for whoever watches."""
         return {}
 
+    def slow_down(self, share: float) -> None:
+        """Told which share of the training is done, for learners whose steps become smaller."""
+
     def hand_over(self) -> None:
         """Give runners what the learners have learnt."""
         self.env_runner_group.sync_weights(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final, Literal
 
-LearnerName = Literal["q", "lints", "linucb", "squarecb", "epsgreedy", "neurallinear"]
+LearnerName = Literal["q", "naiveq", "lints", "linucb", "squarecb", "epsgreedy", "neurallinear"]
 """Names on the command line."""
 
 
@@ -38,6 +38,12 @@ def _bandit(title: str, **settings: Any) -> Learner:
 
 LEARNERS: Final[Mapping[LearnerName, Learner]] = {
     "q": Learner("masked dueling double deep Q-learning", "agents.q_learning", "QLearningConfig"),
+    "naiveq": Learner(
+        "the same as found in textbooks: one step at a time, of what was paid, with no critic",
+        "agents.q_learning",
+        "QLearningConfig",
+        {"reward": "sampled", "silence_steps": 0, "steps_ahead": 1, "critic": False},
+    ),
     "lints": _bandit("linear Thompson sampling", rule="thompson"),
     "linucb": _bandit("the largest upper bound of linear models", rule="ucb"),
     "squarecb": _bandit("inverse gaps of linear models (SquareCB)", rule="squarecb"),

@@ -59,6 +59,7 @@ class QLearningConfig(AlgorithmConfig):
         self.reward_scale = 0.01
         self.silence_steps = 100_000
         self.hidden = (128, 128)
+        self.critic = True
         self.insight_width = 0
         self.critic_hidden = (128, 128)
         self.steps_ahead = 8
@@ -81,6 +82,7 @@ class QLearningConfig(AlgorithmConfig):
         reward_scale: float | None = None,
         silence_steps: int | None = None,
         hidden: tuple[int, ...] | None = None,
+        critic: bool | None = None,
         insight_width: int | None = None,
         critic_hidden: tuple[int, ...] | None = None,
         steps_ahead: int | None = None,
@@ -104,6 +106,7 @@ class QLearningConfig(AlgorithmConfig):
             silence_steps: steps of silence from which its value is learnt first; 0: no potential.
                 Rewards beyond silence need none: it is worth nothing there.
             hidden: widths of the hidden layers.
+            critic: whether a critic learns with, where the environment tells what is hidden.
             insight_width: how many numbers the environment tells that nobody can know; above 0 a
                 critic learns from them and teaches the network that chooses, which never sees them.
             critic_hidden: widths of the critic's hidden layers.
@@ -121,7 +124,7 @@ class QLearningConfig(AlgorithmConfig):
         super().training(**kwargs)
         given = dict(
             reward=reward, contact_price=contact_price, reward_scale=reward_scale,
-            silence_steps=silence_steps, hidden=hidden, insight_width=insight_width,
+            silence_steps=silence_steps, hidden=hidden, critic=critic, insight_width=insight_width,
             critic_hidden=critic_hidden, steps_ahead=steps_ahead,
             huber=huber, tau=tau, updates=updates, replay_rows=replay_rows, first_rows=first_rows,
             silence_share=silence_share, floor=floor,

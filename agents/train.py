@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tyro
 from rich.console import Console
 
@@ -20,12 +21,14 @@ from agents.endurance import enduring
 from agents.learners import LEARNERS, LearnerName
 from agents.policy import check_place, save_bundle
 from agents.rewards import LearningReward
+from agents.spaces import CONTACT_PRICE, read_settings
 from envs.catalogue import Catalogue, load_catalogue
 from envs.errors import InputError
 from envs.lineage import lineage
 from simulators.cluster import quiet_ray
+from simulators.insight import insight_names
 from simulators.make import offer_vector_env
-from simulators.presets import catalogue_for
+from simulators.presets import catalogue_for, find_preset
 from simulators.progress import Bar
 
 OTHER_LUCK = 1_000_000
@@ -59,11 +62,16 @@ class TrainConfig:
     """What is learnt from (agents/rewards.py); the learner's own choice when left out."""
     budget_price: float = 0.0
     """Price of a cent spent, in cents."""
+    highest_budget_price: float | None = None
+    """With it everybody in training has a price of their own between --budget-price and this one,
+    so that one policy serves every budget: see the command price."""
     contact_price: float | None = None
     """What a contact has to earn beyond its costs, cents. When left out: q has a default that goes
     with its reward, lints chooses half-way by simulation, or takes 0 with --log."""
     floor: float | None = None
     """Share of the policy's decisions drawn uniformly; the learner's default when left out."""
+    settings: Path | None = None
+    """Settings of the learner, a YAML file as tune leaves it (best.yaml)."""
     days: float = 28.0
     """Length of an episode."""
     runners: int = 0
@@ -89,11 +97,13 @@ class TrainConfig:
 
 def run_train(config: TrainConfig) -> None:
     """The command: train, evaluate, write the bundle, say what came of it."""
-    _check(config)
+    check_training(config)
     if config.log is None:
-        offer_vector_env(1, **_environment(config))  # what is wrong with it shows before Ray starts
-    with quiet_ray(config.address, config.runners + config.learners), _one_quiet_thread():
-        result = _from_log(config) if config.log is not None else _in_world(config)
+        offer_vector_env(1, **environment(config))  # what is wrong with it shows before Ray starts
+    config, given = _with_settings(config)
+    with quiet_ray(config.address, config.runners + config.learners), one_quiet_thread():
+        learn = _in_world if config.log is None else _from_log
+        result = learn(config, given)
     if config.json:
         print(json.dumps(result))
         return
@@ -109,7 +119,7 @@ def run_train(config: TrainConfig) -> None:
 
 
 @contextmanager
-def _one_quiet_thread() -> Iterator[None]:
+def one_quiet_thread() -> Iterator[None]:
     """Learn on one thread, so that a run repeats; RLlib keeps its warnings to itself."""
     import torch
 
@@ -120,7 +130,7 @@ def _one_quiet_thread() -> Iterator[None]:
         yield
 
 
-def _check(config: TrainConfig) -> None:
+def check_training(config: TrainConfig) -> None:
     """Refuse what does not fit together, before anything starts.
 
     Raises:
@@ -142,6 +152,11 @@ def _check(config: TrainConfig) -> None:
         raise InputError(f"{config.learner} does not learn from a log: train {able} with --log")
     if config.log is not None and config.reward not in (None, "sampled"):
         raise InputError(f"--reward {config.reward}: a log only knows what was paid: use sampled")
+    highest = config.highest_budget_price
+    if highest is not None and not config.budget_price < highest < np.inf:
+        raise InputError(
+            f"--highest-budget-price {highest} has to be above --budget-price {config.budget_price}"
+        )
     check_place(config.out)
     for folder in (config.checkpoint, config.curves):
         check_folder(folder)
@@ -149,12 +164,23 @@ def _check(config: TrainConfig) -> None:
         find_checkpoint(config.resume)
 
 
-def _in_world(config: TrainConfig) -> dict[str, Any]:
+def _with_settings(config: TrainConfig) -> tuple[TrainConfig, dict[str, Any]]:
+    """The settings in the file, and the configuration with the price of a contact among them."""
+    if config.settings is None:
+        return config, {}
+    given = read_settings(config.settings, config.learner)
+    price = given.pop(CONTACT_PRICE, None)
+    return replace(
+        config, contact_price=price if config.contact_price is None else config.contact_price
+    ), given
+
+
+def _in_world(config: TrainConfig, given: Mapping[str, Any]) -> dict[str, Any]:
     """Train in the synthetic world."""
     catalogue = catalogue_for(config.preset, config.catalogue)
     origin = Origin(config.learner, catalogue.hash)
     resumed = None if config.resume is None else find_checkpoint(config.resume, origin)
-    algorithm = world_algorithm(config)
+    algorithm = world_algorithm(config, given)
     with Curves(config.curves or curves_beside(config.out)) as curves:
         try:
             if resumed is not None:
@@ -170,35 +196,53 @@ def _in_world(config: TrainConfig) -> dict[str, Any]:
             algorithm.stop()
         figures = {"steps": steps, "seconds": round(seconds, 1), "preset": config.preset}
         figures |= settings | {"contact_price_cents": price}
-        figures |= _evaluation(config, catalogue, policy)
+        figures |= evaluation(config, catalogue, policy)
         curves.evaluated(total, figures)
     return _write(config, catalogue, policy, figures)
 
 
-def world_algorithm(config: TrainConfig) -> Any:
-    """The RLlib algorithm of a configuration, built."""
+def world_algorithm(config: TrainConfig, given: Mapping[str, Any] | None = None) -> Any:
+    """The RLlib algorithm of a configuration, built.
+
+    Args:
+        config: of the command.
+        given: settings of the learner, arguments of its configuration's ``training``.
+    """
     settings = (
         enduring(LEARNERS[config.learner].make())
-        .environment("simulators:SceneLift-v0", env_config=_environment(config))
+        .environment("simulators:SceneLift-v0", env_config=environment(config))
         .env_runners(num_env_runners=config.runners)
         .learners(num_learners=config.learners)
+        .training(**(given or {}))
         .training(reward=config.reward, floor=config.floor)
         .debugging(seed=config.seed + OTHER_LUCK, log_level="ERROR")
     )
     if hasattr(settings, "contact_price"):
         settings = settings.training(contact_price=config.contact_price)
-    return settings.build_algo()
+    return _with_insight(settings, config).build_algo()
 
 
-def _environment(config: TrainConfig) -> dict[str, Any]:
+def environment(config: TrainConfig) -> dict[str, Any]:
     """Arguments of the environment to train in."""
     catalogue = None if config.catalogue is None else str(config.catalogue.resolve())
+    lowest, highest = config.budget_price, config.highest_budget_price
     return {
         "preset": config.preset,
         "catalogue": catalogue,
         "days": config.days,
-        "budget_price": config.budget_price,
+        "budget_price": lowest if highest is None else (lowest, highest),
     }
+
+
+def _with_insight(settings: Any, config: TrainConfig) -> Any:
+    """With a critic the environment tells what nobody can know, and the learner how much it is."""
+    if not getattr(settings, "critic", False):
+        return settings
+    catalogue = catalogue_for(config.preset, config.catalogue)
+    width = len(insight_names(catalogue, find_preset(config.preset)))
+    return settings.environment(env_config=settings.env_config | {"hidden": True}).training(
+        insight_width=width
+    )
 
 
 def _train(
@@ -222,6 +266,7 @@ def _train(
             shares = [(time.perf_counter() - started) / seconds] if seconds else []
             shares += [steps / config.steps] if config.steps else []
             bar.update(min(1.0, max(shares)))
+            algorithm.slow_down(min(1.0, max(shares)))
             if price is None and max(shares) >= 0.5:
                 price = _choose_price(algorithm, config, catalogue)
             curves.draw(first + steps, result, algorithm.exploration())
@@ -243,7 +288,7 @@ def _choose_price(algorithm: Any, config: TrainConfig, catalogue: Catalogue) -> 
     return price
 
 
-def _evaluation(config: TrainConfig, catalogue: Catalogue, policy: Any) -> dict[str, Any]:
+def evaluation(config: TrainConfig, catalogue: Catalogue, policy: Any) -> dict[str, Any]:
     """The paired gain over silence on people that training did not meet."""
     if not config.evaluate_users:
         return {}
@@ -260,7 +305,7 @@ def _evaluation(config: TrainConfig, catalogue: Catalogue, policy: Any) -> dict[
     }
 
 
-def _from_log(config: TrainConfig) -> dict[str, Any]:
+def _from_log(config: TrainConfig, given: Mapping[str, Any]) -> dict[str, Any]:
     """Train linear Thompson sampling from the decisions of a log."""
     from simulators.logs.logged import read_log
 
@@ -272,7 +317,10 @@ def _from_log(config: TrainConfig) -> dict[str, Any]:
     if not len(log):
         raise InputError(f"{config.log} has no decision with a known reward")
     settings = (
-        LEARNERS[config.learner].make().from_log(log.observations.shape[1], log.mask.shape[1])
+        LEARNERS[config.learner]
+        .make()
+        .training(**given)
+        .from_log(log.observations.shape[1], log.mask.shape[1])
     )
     settings = settings.training(
         reward="sampled", floor=config.floor, noise=max(float(log.rewards.std()), 1e-6)
