@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,6 +50,8 @@ class Done:
     rows: int
     counts: NDArray[np.int64]
     """How often each action was taken, [A]."""
+    cpu_s: float
+    """Time that a processor worked on it."""
     peak_mb: float
     """The most memory that the process ever held."""
     refused: str = ""
@@ -108,17 +111,19 @@ def score_piece(row: dict[str, Any], scorer: Scorer, folder: Path, said: bytes) 
         A ``Done`` as a row; what is wrong with the input is in it, not raised.
     """
     piece, counts = Piece(**row), np.zeros(len(scorer.catalogue.actions), np.int64)
+    began, rows, refused = time.process_time(), 0, ""
     try:
         with PartFile(folder, piece.number, said) as part:
             for people in _read(piece, scorer.catalogue):
                 decided = scorer.decide(people)
                 counts += np.bincount(decided.actions, minlength=len(counts))
                 part.add(scorer.table(people, decided))
+                rows += len(people)
     except InputError as error:
-        return asdict(Done(0, counts, _peak_mb(), str(error)))
+        refused = str(error)
     except (OSError, pa.ArrowException) as error:
-        return asdict(Done(0, counts, _peak_mb(), f"{piece.path}: {_reason(error)}"))
-    return asdict(Done(piece.rows, counts, _peak_mb()))
+        refused = f"{piece.path}: {_reason(error)}"
+    return asdict(Done(rows, counts, time.process_time() - began, peak_mb(), refused))
 
 
 def _read(piece: Piece, catalogue: Catalogue) -> Iterator[People]:
@@ -137,7 +142,7 @@ def _reason(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """The most memory that this process ever held, in MB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

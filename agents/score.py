@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.decision_files import DecisionFolder, ScoreInfo, check_folder
-from agents.pieces import Done, Piece, pieces_of, score_piece
+from agents.pieces import Done, Piece, peak_mb, pieces_of, score_piece
 from agents.policy import load_bundle, load_policy
 from agents.scoring import Scorer
 from envs.catalogue import load_catalogue
@@ -71,8 +71,12 @@ class Score:
     """How often each action was taken."""
     seconds: float
     """Until the last part was written, without the start of Ray."""
+    cpu_seconds: float
+    """Time that processors worked on it, on all machines."""
     peak_worker_mb: float
     """The most memory that one of the workers ever held."""
+    peak_driver_mb: float
+    """The same of this process."""
 
 
 def run_score(config: ScoreConfig) -> None:
@@ -134,19 +138,19 @@ def score_all(
     Raises:
         InputError: a piece that cannot be read, or holds values that cannot be.
     """
-    wanted, done, peak_mb = sum(piece.rows for piece in pieces), 0, 0.0
+    wanted, done, cpu, peak = sum(piece.rows for piece in pieces), 0, 0.0, 0.0
     counts = np.zeros(len(scorer.catalogue.actions), np.int64)
     started = time.perf_counter()
     for each in _as_tasks(scorer, pieces, folder, workers):
         if each.refused:
             raise InputError(each.refused)
-        done, peak_mb = done + each.rows, max(peak_mb, each.peak_mb)
+        done, cpu, peak = done + each.rows, cpu + each.cpu_s, max(peak, each.peak_mb)
         counts += each.counts
         if progress is not None:
             progress(done / wanted)
     names = (action.name for action in scorer.catalogue.actions)
     actions = dict(zip(names, counts.tolist(), strict=True))
-    return Score(done, actions, time.perf_counter() - started, peak_mb)
+    return Score(done, actions, time.perf_counter() - started, cpu, peak, peak_mb())
 
 
 def _as_tasks(
@@ -179,4 +183,5 @@ def _print(config: ScoreConfig, info: ScoreInfo, score: Score) -> None:
             table.add_row(name, f"{count:,}", f"{count / score.decisions:.1%}")
     console = Console()
     console.print(table)
-    console.print(f"{score.seconds:.1f} s, {rate:,.0f} a second -> {config.out}", highlight=False)
+    speed = f"{rate:,.0f} a second, {score.decisions / score.cpu_seconds:,.0f} a second of a core"
+    console.print(f"{score.seconds:.1f} s, {speed} -> {config.out}", highlight=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -67,10 +67,12 @@ def measure(config: ScoringBenchmark, folder: Path) -> dict[str, Any]:
     save_bundle(bundle, policy, load_catalogue(), lineage(config.seed), {})
     found: dict[str, Any] = {"floor": _floor(config, policy, lives[0])}
     for name, users in (("quarter", config.users // 4), ("whole", config.users)):
-        path = _file(config, folder / f"{name}.parquet", lives, users)
+        path = users_file(config, folder / f"{name}.parquet", lives, users)
         with Bar(f"deciding for {users:,}", shown):
-            found[name] = _best(_score(config, bundle, path, folder) for _ in range(config.repeats))
-    return found | {"ratios": _ratios(found, config.workers), "lineage": lineage(config.seed)}
+            found[name] = best_of(
+                _score(config, bundle, path, folder) for _ in range(config.repeats)
+            )
+    return found | {"ratios": ratios(found, config.workers), "lineage": lineage(config.seed)}
 
 
 def _lives(config: ScoringBenchmark, shown: bool) -> list[pa.Table]:
@@ -91,13 +93,13 @@ def _policy(config: ScoringBenchmark) -> QNetworkPolicy:
     catalogue, rng = load_catalogue(), np.random.default_rng(config.seed)
     widths = (Encoding(catalogue).width, *config.hidden, len(catalogue.actions))
     layers = []
-    for inputs, outputs in itertools.pairwise(widths):
+    for inputs, outputs in pairwise(widths):
         weight = (rng.normal(size=(inputs, outputs)) / np.sqrt(inputs)).astype(np.float32)
         layers.append((weight.astype(np.float64), np.zeros(outputs)))
     return QNetworkPolicy(tuple(layers))
 
 
-def _file(config: ScoringBenchmark, path: Path, lives: list[pa.Table], users: int) -> Path:
+def users_file(config: ScoringBenchmark, path: Path, lives: list[pa.Table], users: int) -> Path:
     """A file of so many users, in row groups as `snapshot` makes them."""
     catalogue = load_catalogue()
     info = UsersInfo("default", catalogue.text, catalogue.hash, lineage(config.seed))
@@ -149,7 +151,7 @@ def _score(config: ScoringBenchmark, bundle: Path, users: Path, folder: Path) ->
     }
 
 
-def _best(runs: Iterator[dict[str, Any]]) -> dict[str, Any]:
+def best_of(runs: Iterator[dict[str, Any]]) -> dict[str, Any]:
     """The fastest run, with the least processor time and the most memory of all."""
     every = list(runs)
     best = max(every, key=lambda run: float(run["per_second"]))
@@ -160,7 +162,8 @@ def _best(runs: Iterator[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _ratios(found: dict[str, Any], workers: int) -> dict[str, float]:
+def ratios(found: dict[str, Any], workers: int) -> dict[str, float]:
+    """Speed beside the bare policy's, as the clock and as the processor saw it; memory by size."""
     floor, whole, quarter = found["floor"], found["whole"], found["quarter"]
     return {
         "speed_of_floor": whole["per_second"] / floor["per_second"],
@@ -193,11 +196,11 @@ def main() -> None:
 
 
 def _table(found: dict[str, Any]) -> Table:
-    ratios = found["ratios"]
+    said = found["ratios"]
     title = (
-        f"{ratios['speed_of_floor']:.2f} times the bare policy on one core "
-        f"({ratios['speed_of_floor_a_core']:.2f} a core); a worker's memory x "
-        f"{ratios['worker_memory']:.2f} for four times the users"
+        f"{said['speed_of_floor']:.2f} times the bare policy on one core "
+        f"({said['speed_of_floor_a_core']:.2f} a core); a worker's memory x "
+        f"{said['worker_memory']:.2f} for four times the users"
     )
     table = Table(title=title, box=box.SIMPLE)
     for heading in ("", "users", "a second", "a second of a core", "worker MB", "driver MB"):
