@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium.vector import VectorWrapper
 from ray.rllib.core.columns import Columns
 
+from agents.columns import INFORMATION
 from agents.rewards import LearningReward, learning_reward
 from simulators.make import offer_vector_env
 
@@ -45,10 +46,9 @@ class LearntSignal(VectorWrapper):
         """A step, with the learning reward; rows that only restart earn nothing."""
         observation, paid, terminated, truncated, info = self.env.step(actions)
         columns = {Columns.REWARDS: np.asarray(paid, np.float64)} | {
-            name: np.asarray(info[name], np.float64)
-            for name in ("expected_cents", "silence_cents", "spend_cents")
+            name: np.asarray(info[name], np.float64) for name in INFORMATION if name in info
         }
-        cents = learning_reward(columns, self._reward, 0.0)
+        cents = learning_reward(columns, self._reward)
         cents = np.where(self._ended, 0.0, cents - self._price * (np.asarray(actions) > 0))
         self._ended = terminated | truncated
         return observation, cents * self._scale, terminated, truncated, info
