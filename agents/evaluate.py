@@ -23,7 +23,7 @@ from envs.encoding import Encoding
 from envs.errors import InputError
 from envs.lineage import lineage
 from simulators.oracle.contest import PLANNERS, Contest, Field
-from simulators.oracle.course import ORACLE, SILENCE
+from simulators.oracle.course import ORACLE, SILENCE, Course
 from simulators.oracle.criterion import GAMMA
 from simulators.oracle.grid import Nodes
 from simulators.oracle.judging import Setting
@@ -91,29 +91,42 @@ class EvaluateConfig:
 
 
 def run_evaluate(config: EvaluateConfig) -> None:
-    """The command: lay the course out, let everybody run, print shares of the gap."""
+    """The command: judge everybody, print or draw shares of the gap."""
+    result = evaluated(config, shown=not config.json)
+    if config.plot is not None:
+        _draw(config.plot, result)
+    if config.json:
+        print(json.dumps(result))
+    else:
+        Console().print(standings(result))
+
+
+def evaluated(config: EvaluateConfig, shown: bool = False) -> Result:
+    """Lay the course out, let everybody run, and judge; ``shown`` with bars.
+
+    Raises:
+        InputError: a setting or a policy is wrong.
+    """
     _check(config)
     started = time.perf_counter()
     preset, catalogue = find_preset(config.preset), catalogue_for(config.preset, config.catalogue)
     entered, left_out = _entered(catalogue)
-    taking_part = (SILENCE, ORACLE, *RIVALS, *PLANNERS)
-    named = entries(config.policies, catalogue, taking_part)
+    named = entries(config.policies, catalogue, (SILENCE, ORACLE, *RIVALS, *PLANNERS))
     contest = _contest(config, preset, catalogue, entered)
-    with Bar("planning the optimum", shown=not config.json) as bar:
-        course = contest.prepared(bar.update)
-    with Bar("playing", shown=not config.json) as bar:
+    with Bar("planning the optimum", shown) as bar:
+        field = contest.prepared(bar.update)
+    with Bar("playing", shown) as bar:
         playing = [Deciding(e.name, e.policy, config.budget_price) for e in named]
-        ran = contest.run(course, playing, bar.update)
-    shares = Shares.of(course.course, ran)
-    result = {
+        ran = contest.run(field, playing, bar.update)
+    return {
         "preset": preset.name,
-        "users": len(course.course) // config.seeds,
+        "users": len(field.course) // config.seeds,
         "seeds": list(contest.seeds),
         "individuals": len(contest.setting.panel),
         "days": config.days,
         "budget_price": config.budget_price,
         "criterion": CRITERION,
-        **_findings(course, shares, named),
+        **_findings(field, Shares.of(field.course, ran), named),
         "left_out": left_out,
         "preset_hash": preset_hash(preset),
         "catalogue_hash": catalogue.hash,
@@ -121,7 +134,6 @@ def run_evaluate(config: EvaluateConfig) -> None:
         "seconds": round(time.perf_counter() - started, 1),
         "lineage": lineage(config.seed),
     }
-    _tell(result, config)
 
 
 def _check(config: EvaluateConfig) -> None:
@@ -174,7 +186,7 @@ def _entered(catalogue: Catalogue) -> tuple[list[Deciding], dict[str, str]]:
     return taking_part, left_out
 
 
-def _findings(course: Field, shares: Shares, named: list[Entry]) -> Result:
+def _findings(field: Field, shares: Shares, named: list[Entry]) -> Result:
     """What was found out, by name."""
     rivals = [name for name in (*RIVALS, *PLANNERS) if name in shares.ran]
     best = shares.best(rivals)
@@ -182,11 +194,11 @@ def _findings(course: Field, shares: Shares, named: list[Entry]) -> Result:
     origins = {entry.name: entry.origin() for entry in named}
     return {
         "gap": shares.gap(),
-        "best_constant": course.tuned[CONSTANT]["action"],
+        "best_constant": field.tuned[CONSTANT]["action"],
         "best_rival": best,
         "rivals": [SILENCE, *rivals, ORACLE],
-        "tuned": course.tuned,
-        "exact": _exact(course),
+        "tuned": field.tuned,
+        "exact": _exact(field.course),
         "policies": {
             name: shares.row(name, CONSTANT, best) | origins.get(name, {}) for name in everybody
         },
@@ -196,24 +208,20 @@ def _findings(course: Field, shares: Shares, named: list[Entry]) -> Result:
     }
 
 
-def _exact(course: Field) -> dict[str, float] | None:
+def _exact(course: Course) -> dict[str, float] | None:
     """Values that are known without a simulation, where the optimum is among them."""
-    if course.course.shortfall is None:
+    if course.shortfall is None:
         return None
-    panel = course.course.setting.panel
-    known = {SILENCE: course.course.silence, ORACLE: course.course.optimum}
-    return {name: float(panel.shares @ values) for name, values in known.items()}
+    known = {SILENCE: course.silence, ORACLE: course.optimum}
+    return {name: float(course.setting.panel.shares @ values) for name, values in known.items()}
 
 
-def _tell(result: Result, config: EvaluateConfig) -> None:
-    """Print, and draw where that is asked for."""
-    if config.plot is not None:
-        from simulators.oracle.picture import draw_shares  # matplotlib only where it is asked for
+def _draw(path: Path, result: Result) -> None:
+    from simulators.oracle.picture import draw_shares  # matplotlib only where it is asked for
 
-        rows = {n: r["gap_closed"] for n, r in result["policies"].items() if n != SILENCE}
-        means = {n: r["expected_gap_closed"] for n, r in result["policies"].items() if n != SILENCE}
-        draw_shares(config.plot, rows, means, f"{result['preset']}, {result['users']} users")
-    if config.json:
-        print(json.dumps(result))
-    else:
-        Console().print(standings(result))
+    rows = {name: row for name, row in result["policies"].items() if name != SILENCE}
+    fell, expected = (
+        {name: row[column] for name, row in rows.items()}
+        for column in ("gap_closed", "expected_gap_closed")
+    )
+    draw_shares(path, fell, expected, f"{result['preset']}, {result['users']} users")

@@ -41,7 +41,8 @@ class Kept:
         Raises:
             InputError: no folder can be there.
         """
-        self._folder = folder / sources_hash(also)[:16]
+        self._also, self._sources = also, sources_hash(also)
+        self._folder = folder / self._sources[:16]
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -58,7 +59,9 @@ class Kept:
             return None
 
     def write(self, work: str, arrays: Arrays) -> None:
-        """Keep arrays, written aside and renamed."""
+        """Keep arrays, written aside and renamed; not where sources have changed underway."""
+        if sources_hash(self._also) != self._sources:
+            return
         path = self._path(work)
         aside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
         np.savez(aside, allow_pickle=False, **arrays)

@@ -50,6 +50,15 @@ def test_what_other_sources_computed_is_not_found(tmp_path: Path, changed: str) 
     assert sources_hash([root / "own.py"], root) != before
 
 
+def test_nothing_is_kept_once_sources_have_changed(tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text("y = 1\n")
+    kept = Kept(tmp_path / "kept", [own])
+    own.write_text("y = 2\n")
+    kept.write("work", ARRAYS)
+    assert kept.read("work") is None
+
+
 def test_a_place_where_no_folder_can_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot keep anything"):
