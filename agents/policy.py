@@ -24,6 +24,7 @@ from agents.baselines import is_baseline, make_baseline
 from agents.linear_gaussian import LinearGaussianPolicy
 from agents.neural_linear import NeuralLinearPolicy
 from agents.q_network import QNetworkPolicy
+from agents.wide_and_deep import WideAndDeepPolicy
 from envs.catalogue import Catalogue, parse_catalogue
 from envs.decisions import Policy as DecidingPolicy
 from envs.encoding import Encoding
@@ -47,9 +48,10 @@ __all__ = [
 MANIFEST, WEIGHTS, CATALOGUE = "policy.json", "weights.safetensors", "catalogue.yaml"
 SERVED_BYTES = 1_000_000
 """Most that the weights of a served policy may have: it is loaded by every replica, at any time."""
-BundledPolicy = QNetworkPolicy | LinearGaussianPolicy | NeuralLinearPolicy
+BundledPolicy = QNetworkPolicy | WideAndDeepPolicy | LinearGaussianPolicy | NeuralLinearPolicy
 KINDS: dict[str, type[BundledPolicy]] = {
-    kind.kind: kind for kind in (QNetworkPolicy, LinearGaussianPolicy, NeuralLinearPolicy)
+    kind.kind: kind
+    for kind in (QNetworkPolicy, WideAndDeepPolicy, LinearGaussianPolicy, NeuralLinearPolicy)
 }
 
 

@@ -26,6 +26,7 @@ from agents.columns import (
 )
 from agents.q_network import QNetworkPolicy
 from agents.silence_value import SilenceValue
+from agents.wide_and_deep import WideAndDeepPolicy
 
 VALUES = "values"
 REWARD = "learning_reward"
@@ -33,10 +34,17 @@ CRITIC_VALUES = "critic_values"
 
 
 class DuelingNetwork(nn.Module):
-    """One value an action: that of the situation, plus what the action adds to the mean one."""
+    """One value an action: that of the situation, plus what the action adds to the mean one.
 
-    def __init__(self, width: int, hidden: tuple[int, ...], actions: int) -> None:
+    With crossed features also a linear function of their products with all features.
+    """
+
+    def __init__(
+        self, width: int, hidden: tuple[int, ...], actions: int, crossed: tuple[int, ...] = ()
+    ) -> None:
         super().__init__()
+        self.crossed = list(crossed)
+        self.wide = nn.Parameter(torch.zeros(len(crossed), width, actions)) if crossed else None
         sizes = (width, *hidden)
         self.trunk = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, hidden, strict=False))
         self.value = nn.Linear(sizes[-1], 1)
@@ -49,6 +57,9 @@ class DuelingNetwork(nn.Module):
             hidden = torch.relu(layer(hidden))
         advantage = self.advantage(hidden)
         values: Tensor = self.value(hidden) + advantage - advantage.mean(dim=1, keepdim=True)
+        if self.wide is not None:
+            products = observations[:, self.crossed, None] * observations[:, None, :]
+            values = values + products.flatten(1) @ self.wide.flatten(0, 1)
         return values
 
     def folded(self) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]:
@@ -81,7 +92,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
         """Build the network from the spaces and ``model_config``."""
         width = self.observation_space[OBSERVATIONS].shape[0]
         config, actions = self.model_config, self.action_space.n
-        self.net = DuelingNetwork(width, tuple(config["hidden"]), actions)
+        self.net = DuelingNetwork(width, tuple(config["hidden"]), actions, tuple(config["crossed"]))
         insight = config["insight_width"]
         self.critic = (
             DuelingNetwork(width + insight, tuple(config["critic_hidden"]), actions)
@@ -164,7 +175,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
             values[CRITIC_VALUES] = self.critic(known)
         return values
 
-    def policy(self, floor: float) -> QNetworkPolicy:
+    def policy(self, floor: float) -> QNetworkPolicy | WideAndDeepPolicy:
         """What has been learnt, without torch; float32, so that a bundle holds it exactly.
 
         The target network is it: an average of the network over its last iterations, which chases
@@ -174,7 +185,11 @@ class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
             (w.astype(np.float32).astype(np.float64), b.astype(np.float32).astype(np.float64))
             for w, b in self.target.folded()
         )
-        return QNetworkPolicy(layers, floor)
+        deep, wide = QNetworkPolicy(layers, floor), self.target.wide
+        if wide is None:
+            return deep
+        crossed = np.asarray(self.target.crossed, np.int64)
+        return WideAndDeepPolicy(deep, crossed, wide.detach().cpu().numpy().astype(np.float64))
 
 
 class QLearner(TorchLearner):

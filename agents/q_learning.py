@@ -30,6 +30,7 @@ from agents.q_learner import REWARD, QLearner, QModule
 from agents.q_network import QNetworkPolicy
 from agents.rewards import BEYOND_SILENCE, LearningReward
 from agents.silence_value import fit_silence_value
+from agents.wide_and_deep import WideAndDeepPolicy
 
 UPLIFT_CONTACT_PRICE = 15.0
 """Cents a contact that make up for what ``uplift`` leaves out: part of the sales after a contact
@@ -59,6 +60,8 @@ class QLearningConfig(AlgorithmConfig):
         self.reward_scale = 0.01
         self.silence_steps = 100_000
         self.hidden = (128, 128)
+        self.wide = False
+        self.crossed: tuple[int, ...] = ()
         self.critic = True
         self.insight_width = 0
         self.critic_hidden = (128, 128)
@@ -82,6 +85,8 @@ class QLearningConfig(AlgorithmConfig):
         reward_scale: float | None = None,
         silence_steps: int | None = None,
         hidden: tuple[int, ...] | None = None,
+        wide: bool | None = None,
+        crossed: tuple[int, ...] | None = None,
         critic: bool | None = None,
         insight_width: int | None = None,
         critic_hidden: tuple[int, ...] | None = None,
@@ -106,6 +111,8 @@ class QLearningConfig(AlgorithmConfig):
             silence_steps: steps of silence from which its value is learnt first; 0: no potential.
                 Rewards beyond silence need none: it is worth nothing there.
             hidden: widths of the hidden layers.
+            wide: whether the network has a wide part, where it is told which features to cross.
+            crossed: columns of the observation that are crossed with all of them.
             critic: whether a critic learns with, where the environment tells what is hidden.
             insight_width: how many numbers the environment tells that nobody can know; above 0 a
                 critic learns from them and teaches the network that chooses, which never sees them.
@@ -124,8 +131,8 @@ class QLearningConfig(AlgorithmConfig):
         super().training(**kwargs)
         given = dict(
             reward=reward, contact_price=contact_price, reward_scale=reward_scale,
-            silence_steps=silence_steps, hidden=hidden, critic=critic, insight_width=insight_width,
-            critic_hidden=critic_hidden, steps_ahead=steps_ahead,
+            silence_steps=silence_steps, hidden=hidden, wide=wide, crossed=crossed, critic=critic,
+            insight_width=insight_width, critic_hidden=critic_hidden, steps_ahead=steps_ahead,
             huber=huber, tau=tau, updates=updates, replay_rows=replay_rows, first_rows=first_rows,
             silence_share=silence_share, floor=floor,
         )  # fmt: skip
@@ -155,7 +162,7 @@ class QLearningConfig(AlgorithmConfig):
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
         names = (
-            "hidden", "insight_width", "critic_hidden",
+            "hidden", "crossed", "insight_width", "critic_hidden",
             "epsilon_first", "epsilon_last", "epsilon_steps", "silence_share",
         )  # fmt: skip
         return super()._model_config_auto_includes | {name: getattr(self, name) for name in names}
@@ -200,10 +207,10 @@ class QLearning(OfferAlgorithm):
         fallen = done * (config.epsilon_first - config.epsilon_last)
         return {"epsilon": config.epsilon_first - fallen}
 
-    def policy(self) -> QNetworkPolicy:
+    def policy(self) -> QNetworkPolicy | WideAndDeepPolicy:
         """What has been learnt, as a policy."""
         floor = self.config.floor
-        answer: QNetworkPolicy = self.ask_learner(
+        answer: QNetworkPolicy | WideAndDeepPolicy = self.ask_learner(
             lambda learner: learner.module[DEFAULT_MODULE_ID].unwrapped().policy(floor)
         )
         return answer

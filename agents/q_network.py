@@ -63,11 +63,7 @@ class QNetworkPolicy:
         self, observations: NDArray[np.float32], mask: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
         """The chance of each action, float64 [N, A]; 0 where masked, rows sum to 1."""
-        mask = np.asarray(mask, dtype=bool)
-        values = np.where(mask, self.values(observations), -np.inf)  # [N, A]
-        row: NDArray[np.float64] = mask * (self.floor / mask.sum(axis=1, keepdims=True))
-        row[np.arange(len(row)), values.argmax(axis=1)] += 1.0 - self.floor
-        return row
+        return greedy_row(self.values(observations), mask, self.floor)
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The arrays of the bundle, float32, as the learner had them."""
@@ -101,3 +97,14 @@ class QNetworkPolicy:
         """One line for people."""
         sizes = " x ".join(str(weight.shape[0]) for weight, _ in self.layers)
         return f"Q-network {sizes} x {self.shape[1]}, {self.floor:.1%} uniform exploration"
+
+
+def greedy_row(
+    values: NDArray[np.float64], mask: NDArray[np.bool_], floor: float
+) -> NDArray[np.float64]:
+    """The best allowed action, and any allowed one with a share ``floor``, float64 [N, A]."""
+    mask = np.asarray(mask, dtype=bool)
+    best = np.where(mask, values, -np.inf).argmax(axis=1)
+    row: NDArray[np.float64] = mask * (floor / mask.sum(axis=1, keepdims=True))
+    row[np.arange(len(row)), best] += 1.0 - floor
+    return row

@@ -23,6 +23,7 @@ from agents.policy import check_place, save_bundle
 from agents.rewards import LearningReward
 from agents.spaces import CONTACT_PRICE, read_settings
 from envs.catalogue import Catalogue, load_catalogue
+from envs.encoding import Encoding
 from envs.errors import InputError
 from envs.lineage import lineage
 from simulators.cluster import quiet_ray
@@ -150,6 +151,8 @@ def check_training(config: TrainConfig) -> None:
     if config.log is not None and not LEARNERS[config.learner].from_log:
         able = ", ".join(name for name, learner in LEARNERS.items() if learner.from_log)
         raise InputError(f"{config.learner} does not learn from a log: train {able} with --log")
+    if config.log is None and LEARNERS[config.learner].only_from_log:
+        raise InputError(f"{config.learner} learns from a log alone: give one with --log")
     if config.log is not None and config.reward not in (None, "sampled"):
         raise InputError(f"--reward {config.reward}: a log only knows what was paid: use sampled")
     highest = config.highest_budget_price
@@ -219,6 +222,10 @@ def world_algorithm(config: TrainConfig, given: Mapping[str, Any] | None = None)
     )
     if hasattr(settings, "contact_price"):
         settings = settings.training(contact_price=config.contact_price)
+    if getattr(settings, "wide", False):
+        names = Encoding(catalogue_for(config.preset, config.catalogue)).names
+        scenes = tuple(i for i, name in enumerate(names) if name.startswith("scene="))
+        settings = settings.training(crossed=scenes)
     return _with_insight(settings, config).build_algo()
 
 
@@ -306,8 +313,13 @@ def evaluation(config: TrainConfig, catalogue: Catalogue, policy: Any) -> dict[s
 
 
 def _from_log(config: TrainConfig, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Train linear Thompson sampling from the decisions of a log."""
+    """Train from the decisions of a log."""
     from simulators.logs.logged import read_log
+
+    if LEARNERS[config.learner].only_from_log:
+        from agents.offline_training import train_offline
+
+        return _write(config, *train_offline(config, given))
 
     assert config.log is not None
     log = read_log(config.log)
@@ -316,6 +328,7 @@ def _from_log(config: TrainConfig, given: Mapping[str, Any]) -> dict[str, Any]:
     log = log.learnable()
     if not len(log):
         raise InputError(f"{config.log} has no decision with a known reward")
+    log = log.take(np.argsort(log.times, kind="stable"))  # what is forgotten goes by age
     settings = (
         LEARNERS[config.learner]
         .make()
@@ -329,7 +342,7 @@ def _from_log(config: TrainConfig, given: Mapping[str, Any]) -> dict[str, Any]:
     algorithm = settings.build_algo()
     started = time.perf_counter()
     try:
-        algorithm.learn(log.observations, log.actions, log.rewards)
+        algorithm.learn(log.observations, log.actions, log.rewards, log.propensities)
         if config.contact_price is not None:
             algorithm.set_contact_price(config.contact_price)
         policy = algorithm.policy()

@@ -158,7 +158,7 @@ def module() -> QModule:
     built = QModule(
         observation_space=env.single_observation_space,
         action_space=env.single_action_space,
-        model_config={"hidden": (8,), "insight_width": 0},
+        model_config={"hidden": (8,), "insight_width": 0, "crossed": ()},
     )
     built.make_target_networks()
     with torch.no_grad():  # a target network that differs, as it does in training
