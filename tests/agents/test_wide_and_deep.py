@@ -75,5 +75,5 @@ def test_a_bundle_brings_it_back_bit_for_bit(tmp_path: Path) -> None:
 )
 def test_a_wide_part_that_does_not_fit_is_refused(crossed: list[int], wide: np.ndarray) -> None:
     deep = QNetworkPolicy(((np.zeros((6, 4)), np.zeros(4)),))
-    with pytest.raises(ValueError, match="cross|wide"):
+    with pytest.raises(ValueError, match=r"cross|wide"):
         WideAndDeepPolicy(deep, np.array(crossed), wide)
