@@ -44,9 +44,9 @@ class BanditBenchmark:
     weight for each action and feature.
     """
 
-    rounds: int = 4000
+    rounds: int = 3000
     """In the world, for each seed."""
-    posed: int = 8000
+    posed: int = 6000
     """Rounds posed from each real log, for each seed; those that the log answers count."""
     seeds: int = 10
     """Rounds of so many seeds are reported."""
