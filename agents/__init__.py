@@ -4,7 +4,9 @@ Room map, each file one concept. What a service may load (NumPy only):
 
 * ``policy``: the bundle, a policy in a folder, and how it is refused.
 * ``q_network``: the policy of a Q-network, greedy with an exploration floor.
-* ``linear_gaussian``: the policy of linear Thompson sampling, its row by quadrature.
+* ``linear_gaussian``: the policy of the linear bandits: what is believed, and a rule of choice.
+* ``neural_linear``: the same upon the last layer of a small network.
+* ``exploration``: the rules: Thompson sampling, upper bounds, inverse gaps, greedy.
 * ``quadrature``: which of several Gaussians is largest.
 * ``baselines``: silence, uniform, constant, and the rule book a marketer would write.
 
@@ -17,8 +19,12 @@ What learns (RLlib, torch, the simulators):
 * ``endurance``: how training outlives the machines of its runners.
 * ``q_learning``, ``q_learner``: masked double dueling deep Q-learning: settings, network, update.
 * ``silence_value``: what users are worth when left alone, Q-learning's potential.
-* ``bandits``, ``linear_learner``: linear Thompson sampling: settings, exact posterior.
+* ``bandits``, ``linear_learner``: the linear bandits: settings, update; ``posterior``: their exact
+  sums, which forget and add up; ``log_weights``: how much decisions of a biased log count.
+* ``neural_bandit``, ``neural_learner``: the same upon features that a network was taught.
 * ``train``: from a learner's name to a bundle.
+* ``tune``: from a learner's name to its best settings; ``spaces``: which settings are searched;
+  ``search``: by whom; ``trial``: one of them.
 
 What judges:
 

@@ -57,6 +57,7 @@ def quiet_ray(
         # Some ports of Ray listen on all addresses: only whoever knows this may speak to them.
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray of our own tells nobody of it
     import ray
 
     for name in ("ray", "ray.rllib", "ray.tune"):
