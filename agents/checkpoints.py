@@ -88,6 +88,11 @@ def check_folder(folder: Path | None) -> None:
         raise InputError(f"{folder} is a file: give a folder")
 
 
+def has_checkpoint(folder: Path | None) -> bool:
+    """Whether one was left in the folder."""
+    return folder is not None and bool(_numbered(folder))
+
+
 def find_checkpoint(path: Path, origin: Origin | None = None) -> Path:
     """One checkpoint: the path itself, or the last one in the folder.
 

@@ -15,7 +15,13 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from agents.checkpoints import Checkpoints, Origin, check_folder, find_checkpoint
+from agents.checkpoints import (
+    Checkpoints,
+    Origin,
+    check_folder,
+    find_checkpoint,
+    has_checkpoint,
+)
 from agents.curves import Curves, curves_beside
 from agents.endurance import enduring
 from agents.learners import LEARNERS, LearnerName
@@ -88,6 +94,9 @@ class TrainConfig:
     resume: Path | None = None
     """Checkpoint, or folder of them, to go on from; --steps and --seconds count from there.
     Checkpoints run code when loaded: only your own."""
+    go_on: bool = False
+    """Go on from the last of --checkpoint, if there is one, as the same training: --steps counts
+    from its beginning. For jobs that are begun anew after their machine was lost."""
     curves: Path | None = None
     """Folder of curves for TensorBoard; OUT.curves, beside the bundle, when left out."""
     evaluate_users: int = 300
@@ -163,6 +172,8 @@ def check_training(config: TrainConfig) -> None:
     check_place(config.out)
     for folder in (config.checkpoint, config.curves):
         check_folder(folder)
+    if config.go_on and (config.checkpoint is None or config.resume is not None):
+        raise InputError("--go-on goes on from --checkpoint: give that, and no --resume")
     if config.resume is not None:
         find_checkpoint(config.resume)
 
@@ -182,7 +193,9 @@ def _in_world(config: TrainConfig, given: Mapping[str, Any]) -> dict[str, Any]:
     """Train in the synthetic world."""
     catalogue = catalogue_for(config.preset, config.catalogue)
     origin = Origin(config.learner, catalogue.hash)
-    resumed = None if config.resume is None else find_checkpoint(config.resume, origin)
+    goes_on = config.go_on and has_checkpoint(config.checkpoint)
+    place = config.checkpoint if goes_on else config.resume
+    resumed = None if place is None else find_checkpoint(place, origin)
     algorithm = world_algorithm(config, given)
     with Curves(config.curves or curves_beside(config.out)) as curves:
         try:
@@ -261,7 +274,7 @@ def _train(
         The steps taken, and the price of a contact.
     """
     seconds = SECONDS if config.seconds is None and config.steps is None else config.seconds
-    first, started = algorithm.sampled_steps(), time.perf_counter()
+    first, started = 0 if config.go_on else algorithm.sampled_steps(), time.perf_counter()
     myopic = hasattr(algorithm, "set_contact_price")
     price = config.contact_price if myopic else getattr(algorithm.config, "price_of_contact", 0.0)
     if myopic and price is not None:
