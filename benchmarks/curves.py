@@ -114,6 +114,8 @@ class Standing:
     """Processor time to the plateau, the median over seeds; None when half of them never came."""
     given: float
     """Processor time it had."""
+    pace: float
+    """Steps sampled a second of it, learning included."""
 
 
 def standings(curves: list[Curve], ours: str) -> tuple[float, list[Standing]]:
@@ -138,6 +140,7 @@ def _standing(learner: str, settings: str, curves: list[Curve], plateau: float) 
         final=float(np.mean([curve.final for curve in curves])),
         seconds=median if np.isfinite(median) else None,
         given=float(np.mean([curve.points[-1].seconds for curve in curves])),
+        pace=float(np.mean([c.points[-1].steps / c.points[-1].seconds for c in curves])),
     )  # fmt: skip
 
 

@@ -218,12 +218,13 @@ def _standing_table(config: TrainingBenchmark, plateau: float, standing: list[St
     )
     table.add_column("learner")
     table.add_column("settings")
-    for heading in ("seconds", "final gain", "of plateau"):
+    for heading in ("seconds", "final gain", "of plateau", "steps/s"):
         table.add_column(heading, justify="right")
     for each in standing:
         took = "not in " + f"{each.given:.0f}" if each.seconds is None else f"{each.seconds:.0f}"
         share = f"{each.final / plateau:.0%}"
-        table.add_row(each.learner, each.settings, took, f"{each.final:.0f}", share)
+        row = (each.learner, each.settings, took, f"{each.final:.0f}", share, f"{each.pace:,.0f}")
+        table.add_row(*row)
     return table
 
 
