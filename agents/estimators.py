@@ -128,7 +128,33 @@ def snips(weights: Floats, rewards: Floats) -> tuple[float, Floats]:
     return value, weights * (rewards - value) / np.mean(weights)
 
 
+def doubly_robust(
+    weights: Floats, rewards: Floats, taken: Floats, expected: Floats
+) -> tuple[float, Floats]:
+    """A model's answer, mended by the log: ``V = mean(expected + w (r - taken))``.
+
+    Unbiased when the propensities are true, whatever the model says, as long as the model was not
+    fitted to these decisions; the better it is, the calmer the estimate.
+
+    Args:
+        weights: [N], >= 0.
+        rewards: [N].
+        taken: what the model predicts for the logged action, [N].
+        expected: its mean over the judged policy's actions, [N].
+
+    Returns:
+        The value and the influences, [N].
+
+    Reference:
+        Robins, Rotnitzky and Zhao, JASA 89 (1994); Dudik, Langford and Li, ICML 2011.
+    """
+    parts = expected + weights * (rewards - taken)
+    value = float(np.mean(parts))
+    return value, parts - value
+
+
 ESTIMATORS = {"ips": ips, "snips": snips}
+"""Those that need no model."""
 
 
 def effective_sample_size(weights: Floats) -> float:

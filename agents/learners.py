@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final, Literal
 
-LearnerName = Literal["q", "naiveq", "lints", "linucb", "squarecb", "epsgreedy", "neurallinear"]
+LearnerName = Literal[
+    "q", "naiveq", "lints", "linucb", "squarecb", "epsgreedy", "neurallinear", "cql"
+]
 """Names on the command line."""
 
 
@@ -25,6 +27,8 @@ class Learner:
     from_log: bool = False
     """Whether it learns from a log as well: its configuration has ``from_log``, its algorithm
     ``learn``."""
+    only_from_log: bool = False
+    """Whether it learns from nothing else, round after round (``agents.offline_training``)."""
 
     def make(self) -> Any:
         """Its configuration."""
@@ -53,5 +57,12 @@ LEARNERS: Final[Mapping[LearnerName, Learner]] = {
         "agents.neural_bandit",
         "NeuralLinearConfig",
         from_log=True,
+    ),
+    "cql": Learner(
+        "conservative Q-learning",
+        "agents.offline",
+        "ConservativeQConfig",
+        from_log=True,
+        only_from_log=True,
     ),
 }

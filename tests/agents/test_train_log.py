@@ -69,3 +69,20 @@ def test_a_log_of_another_catalogue_is_refused(
     given = ["train", "lints", "--log", str(tmp_path / "log.parquet"), "--out", str(tmp_path / "p")]
     assert main([*given, "--catalogue", "envs/default.yaml"]) == 2
     assert "another catalogue" in capsys.readouterr().err
+
+
+def test_conservative_q_learning_is_trained_from_a_log_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = campaign(4_000)
+    write_log(log, tmp_path / "log.parquet")
+    given = ["train", "cql", "--out", str(tmp_path / "policy"), "--steps", "200000", "--json"]
+    assert main(given) == 2
+    assert "cql learns from a log alone: give one with --log" in capsys.readouterr().err
+    assert main([*given, "--log", str(tmp_path / "log.parquet"), "--floor", "0"]) == 0
+    bundle = load_bundle(tmp_path / "policy")
+    figures = bundle.manifest.figures
+    assert figures["rows"] == 3_200 and figures["steps"] >= 200_000
+    assert not figures["sequential"] and figures["reward_unit"] == "visits"
+    row = bundle.policy.probabilities(log.observations[:1], log.mask[:1])[0]
+    assert row[1] == 1.0
