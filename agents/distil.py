@@ -16,6 +16,7 @@ from agents.baselines import make_baseline
 from agents.distilling import (
     SHARE,
     Situations,
+    at_price,
     collect,
     distil,
     likeness,
@@ -23,9 +24,10 @@ from agents.distilling import (
     parameters_of,
     widest,
 )
-from agents.judging import Field, Weekly, interval, play
+from agents.judging import Field, Outcome, Weekly, interval, play
 from agents.policy import Bundle, QNetworkPolicy, check_place, load_bundle, save_bundle
 from agents.train import OTHER_LUCK
+from envs.encoding import Encoding
 from envs.errors import InputError
 from envs.lineage import lineage
 from simulators.make import world_factory
@@ -52,7 +54,7 @@ class DistilConfig:
     days: float = 28.0
     """How long everybody is followed."""
     budget_prices: tuple[float, ...] = (0.0,)
-    """Prices of a cent spent at which the student has to know what to do."""
+    """Prices of a cent spent at which the student has to know what to do, and is judged."""
     seed: int = 0
     """Of first weights, order and people; with --steps the student repeats exactly."""
     steps: int | None = None
@@ -144,7 +146,6 @@ def _student(
         "steps": taken,
         "seconds": round(time.perf_counter() - started, 1),
         "preset": config.preset,
-        "budget_prices": list(prices),
         "agreement": alike.agreement,
         "regret": alike.regret,
     }
@@ -162,23 +163,36 @@ def _parted(met: Situations) -> tuple[Situations, Situations]:
 def _judged(
     config: DistilConfig, teacher: QNetworkPolicy, student: QNetworkPolicy, bundle: Bundle
 ) -> dict[str, Any]:
-    """Both on other people, under the same luck: what the student loses."""
+    """Both on other people, under the same luck, at each price: what the student loses."""
     users, seeds = config.evaluate_users, (config.seed,)
     where = Field(bundle.catalogue, config.preset, users, config.days, seeds)
-    values: list[Weekly] = []
+    column = Encoding(bundle.catalogue).names.index("budget_price")
+    prices, found = config.budget_prices, []
     with Bar("judging", shown=not config.json) as bar:
-        for policy in (make_baseline("silence", bundle.catalogue), teacher, student):
-            values.append(play(where, policy).value)
-            bar.update(len(values) / 3)
-    silence, large, small = values
+        silence = play(where, make_baseline("silence", bundle.catalogue))
+        for done, price in enumerate(prices, start=1):
+            large, small = (
+                play(where, at_price(policy, column, price)) for policy in (teacher, student)
+            )
+            found.append(_compared(silence, large, small, price))
+            bar.update(done / len(prices))
+    judged = {"evaluation": {"users": where.users, "days": where.days, "cents": where.cents}}
+    return judged | found[0] | {"at_other_budget_prices": found[1:]}
+
+
+def _compared(silence: Outcome, large: Outcome, small: Outcome, price: float) -> dict[str, Any]:
+    """Worth of teacher and student beside silence, less what their spend is priced with."""
+    nothing, teacher, student = (
+        outcome.value - price * outcome.spend for outcome in (silence, large, small)
+    )
     return {
-        "evaluation": {"users": where.users, "days": where.days, "cents": where.cents},
-        "value_per_user_week_cents": interval(small),
-        "teacher_value_per_user_week_cents": interval(large),
-        "loss_of_value_cents": interval(large - small),
-        "teacher_gain_over_silence": interval(large - silence),
-        "gain_over_silence": interval(small - silence),
-        "share_of_gain_lost": _share(large - small, large - silence),
+        "budget_price": price,
+        "value_per_user_week_cents": interval(student),
+        "teacher_value_per_user_week_cents": interval(teacher),
+        "loss_of_value_cents": interval(teacher - student),
+        "teacher_gain_over_silence": interval(teacher - nothing),
+        "gain_over_silence": interval(student - nothing),
+        "share_of_gain_lost": _share(teacher - student, teacher - nothing),
     }
 
 
@@ -194,17 +208,23 @@ def _share(lost: Weekly, gained: Weekly) -> dict[str, float] | None:
 
 
 def _say(config: DistilConfig, figures: dict[str, Any]) -> None:
-    loss, share = figures["loss_of_value_cents"], figures["share_of_gain_lost"]
     lines = [
         f"{figures['teacher_parameters']:,} -> {figures['parameters']:,} parameters "
         f"({figures['smaller_by']:.1%} smaller) -> {config.out}",
         f"the same best action in {figures['agreement']:.1%} of the situations with a choice",
-        f"loss of value {loss['mean']:.2f} [{loss['low']:.2f}, {loss['high']:.2f}] cents a "
-        f"user-week ({figures['evaluation']['users']} users)",
+        *(_lost(each) for each in (figures, *figures["at_other_budget_prices"])),
+        f"({figures['evaluation']['users']} users x {figures['evaluation']['days']:g} days)",
     ]
-    if share is not None:
-        lines.append(
-            f"that is {share['mean']:.1%} [{share['low']:.1%}, {share['high']:.1%}] of the "
-            "teacher's gain over silence"
-        )
     Console(stderr=True).print("\n".join(lines), highlight=False)
+
+
+def _lost(judged: dict[str, Any]) -> str:
+    loss, share = judged["loss_of_value_cents"], judged["share_of_gain_lost"]
+    interval = f"[{loss['low']:.2f}, {loss['high']:.2f}]"
+    line = f"loss of value {loss['mean']:.2f} {interval} cents a user-week"
+    if judged["budget_price"]:
+        line += f" at a budget price of {judged['budget_price']:g}"
+    if share is None:
+        return line
+    interval = f"[{share['low']:.1%}, {share['high']:.1%}]"
+    return f"{line}, {share['mean']:.1%} {interval} of the teacher's gain over silence"

@@ -62,6 +62,12 @@ class Watched:
         return self._policy.probabilities(observations, mask)
 
 
+def at_price(policy: QNetworkPolicy, column: int, price: float) -> QNetworkPolicy:
+    """A policy that takes a budget price of 0, in this column of the observations, for another."""
+    (weight, bias), *others = policy.layers
+    return replace(policy, layers=((weight, bias + price * weight[column]), *others))
+
+
 def parameters(policy: QNetworkPolicy) -> int:
     """How many numbers a network consists of."""
     return sum(weight.size + bias.size for weight, bias in policy.layers)

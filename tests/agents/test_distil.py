@@ -45,6 +45,20 @@ def test_a_student_is_a_bundle_that_says_what_it_lost(
     assert loss["low"] <= loss["mean"] <= loss["high"]
 
 
+def test_a_student_of_several_budget_prices_is_judged_at_each(
+    teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["distil", str(teacher), "--out", str(tmp_path / "student"), *SMALL]
+    assert main([*arguments, "--budget-prices", "0", "0.5"]) == 0
+    figures = load_bundle(tmp_path / "student").manifest.figures
+    (other,) = figures["at_other_budget_prices"]
+    assert (figures["budget_price"], other["budget_price"]) == (0.0, 0.5)
+    assert other["value_per_user_week_cents"] != figures["value_per_user_week_cents"]
+    said = capsys.readouterr().err
+    assert said.count("loss of value") == 2
+    assert "at a budget price of 0.5" in said
+
+
 def test_a_student_repeats_with_its_seed(teacher: Path, tmp_path: Path) -> None:
     sums = []
     for name in ("a", "b"):

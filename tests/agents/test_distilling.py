@@ -6,6 +6,7 @@ import torch
 
 from agents.distilling import (
     Situations,
+    at_price,
     collect,
     distil,
     likeness,
@@ -122,3 +123,12 @@ def test_situations_are_those_that_the_policy_was_asked_about() -> None:
     assert len(met) > 2 * 30 * 2
     again = collect(teacher, worlds, seed=0, users=30, days=2.0, budget_prices=(0.0, 0.5))
     np.testing.assert_array_equal(met.observations, again.observations)
+
+
+def test_a_price_that_a_policy_takes_for_0_is_as_if_it_were_told() -> None:
+    policy, met, column = network(8), situations(300, 1), 2
+    told, silent = met.observations.copy(), met.observations.copy()
+    told[:, column], silent[:, column] = 0.75, 0.0
+    np.testing.assert_allclose(
+        at_price(policy, column, 0.75).values(silent), policy.values(told), rtol=1e-12
+    )
