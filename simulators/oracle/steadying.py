@@ -34,10 +34,15 @@ class Steadying:
         self, potentials: list[Potential], of_row: NDArray[np.int64], gamma: float
     ) -> None:
         """``of_row`` numbers the potential of each row, int64 [N]; ``gamma`` discounts a day."""
-        self._potentials = [
-            (potential, np.flatnonzero(of_row == number))
-            for number, potential in enumerate(potentials)
-        ]
+        self._number = np.stack([potential.week.number for potential in potentials])
+        self._of_row = of_row
+        lengths = [len(potential.week) for potential in potentials]
+        self._first = np.concatenate([[0], np.cumsum(lengths)])[of_row]  # pair of each row
+        self._shape = potentials[0].values.shape[1:]
+        self._tables = {
+            name: np.concatenate([getattr(potential, name).reshape(-1) for potential in potentials])
+            for name in ("values", "to_come", "ripening")
+        }
         self._gamma, self._rows = gamma, len(of_row)
         self._tired = np.zeros(self._rows, np.float32)
         self._today = Today(self._rows)
@@ -78,11 +83,8 @@ class Steadying:
 
     def _silence(self, world: SyntheticWorld) -> Floats:
         """What the step earns with no contact, on average over the ways to the next scene."""
-        moment, ripening = world.moment(), np.zeros(self._rows, np.float32)
-        hour = hour_of_week(moment.local())
-        for potential, rows in self._potentials:
-            pair = potential.week.number[hour[rows], moment.scene[rows]]
-            ripening[rows] = potential.ripening[pair]
+        pair = self._first + self._pair(world.moment())
+        ripening = self._tables["ripening"].take(pair)
         return world.expectations.silence(world.traits, world.hidden, ripening)
 
     def luck(self, world: SyntheticWorld, before: Moment, due: Floats, step: Step) -> Floats:
@@ -111,15 +113,18 @@ class Steadying:
         contacts: NDArray[np.int8],
         plane: NDArray[np.int64],
     ) -> Floats:
-        cents = np.zeros(len(needs))
-        hour = hour_of_week(moment.local())
-        for potential, rows in self._potentials:
-            values: NDArray[np.float32] = getattr(potential, table)
-            pair = potential.week.number[hour[rows], moment.scene[rows]]
-            count = np.minimum(contacts[rows], values.shape[2] - 1)
-            found = values[pair, needs[rows], count, plane[rows]]
-            cents[rows] = np.where(pair >= 0, found, np.nan)
-        return cents
+        _, counts, planes = self._shape
+        pair = self._pair(moment)
+        index = (self._first + pair) * self._shape[0] + needs
+        index = (index * counts + np.minimum(contacts, counts - 1)) * planes + plane
+        return np.where(pair >= 0, self._tables[table].take(index), np.nan).astype(np.float64)
+
+    def _pair(self, moment: Moment) -> NDArray[np.int64]:
+        """Where each row stands in its individual's week, -1 where nobody ever does, int64 [N]."""
+        pair: NDArray[np.int64] = self._number[
+            self._of_row, hour_of_week(moment.local()), moment.scene
+        ]
+        return pair
 
 
 def _plane(world: SyntheticWorld) -> NDArray[np.int64]:
