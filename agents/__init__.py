@@ -6,6 +6,7 @@ Room map, each file one concept. What a service may load (NumPy only):
 * ``q_network``: the policy of a Q-network, greedy with an exploration floor.
 * ``linear_gaussian``: the policy of the linear bandits: what is believed, and a rule of choice.
 * ``neural_linear``: the same upon the last layer of a small network.
+* ``table_policy``: the policy of a table; ``cells``: what is seen as one number.
 * ``exploration``: the rules: Thompson sampling, upper bounds, inverse gaps, greedy.
 * ``quadrature``: which of several Gaussians is largest.
 * ``baselines``: silence, uniform, constant, and the rule book a marketer would write.
@@ -18,6 +19,8 @@ What learns (RLlib, torch, the simulators):
 * ``checkpoints``: what a training leaves to go on from; ``curves``: what TensorBoard shows of it.
 * ``endurance``: how training outlives the machines of its runners.
 * ``q_learning``, ``q_learner``: masked double dueling deep Q-learning: settings, network, update.
+* ``table_learning``, ``table_learner``: tabular Q-learning; ``step_memory``: all steps ever taken, as
+  sums.
 * ``silence_value``: what users are worth when left alone, Q-learning's potential.
 * ``bandits``, ``linear_learner``: the linear bandits: settings, update; ``posterior``: their exact
   sums, which forget and add up; ``log_weights``: how much decisions of a biased log count.
@@ -25,6 +28,12 @@ What learns (RLlib, torch, the simulators):
 * ``train``: from a learner's name to a bundle.
 * ``tune``: from a learner's name to its best settings; ``spaces``: which settings are searched;
   ``search``: by whom; ``trial``: one of them.
+
+What decides for files, and makes policies smaller or portable:
+
+* ``score``, ``pieces``, ``scoring``: a file of users -> decisions; ``decision_files``: as Parquet.
+* ``distil``, ``distilling``: a small policy of a large one, and what that costs.
+* ``export``: a policy as one ONNX file.
 
 What judges:
 

@@ -13,5 +13,6 @@ Room map, each file one concept:
   who learns, ``stock_dqn`` and ``sb3_dqn`` the others, ``learnt_signal`` what they are paid.
 * ``bandits``: regret beside Vowpal Wabbit: ``rounds`` from the world and from ``real_logs``,
   ``bandit_players`` who play them, ``bandit_settings`` how.
+* ``scoring``: decisions a second from a file of users, beside the bare policy in memory.
 * ``world``: how fast the world is, beside RecSim (``recsim_speed``, in a Python of its own).
 """

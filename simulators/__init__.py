@@ -18,6 +18,8 @@ Room map, each file one concept:
 * ``make``: the registered environments.
 * ``rollout``, ``trace``, ``value``: playing a policy, keeping what happened, what it was worth;
   ``rows``, ``content``: what happened as columns, and as a hash.
+* ``snapshot``: the command that makes a file of users; ``user_columns``, ``user_rows``: what is
+  known of each as columns, written and read.
 * ``run``, ``replay``: the commands that make a trace and make it again; ``progress``: their bar;
   ``shards``, ``cluster``: the same on many machines.
 
