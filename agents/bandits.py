@@ -39,7 +39,7 @@ class LinearBanditConfig(AlgorithmConfig):
         self.noise = 500.0
         self.noise_weight = 10.0
         self.half_life = math.inf
-        self.weight_limit = 10.0
+        self.weight_limit = 0.0
         self.rule: RuleName = "thompson"
         self.spread = 1.0
         self.alpha = 1.0
@@ -70,7 +70,8 @@ class LinearBanditConfig(AlgorithmConfig):
             noise: standard deviation of a reward that is believed at first, cents.
             noise_weight: how many decisions that belief is worth.
             half_life: decisions after which one weighs half; infinite: nothing is forgotten.
-            weight_limit: largest weight of a logged decision whose propensity is given.
+            weight_limit: largest weight of a logged decision by its propensity, see
+                ``agents.log_weights``; 0: all count alike, whoever took them.
             rule: see ``agents.exploration``.
             spread: of Thompson sampling: factor on the posterior's standard deviations.
             alpha: of LinUCB: deviations above the mean that are hoped for.
@@ -161,11 +162,11 @@ class LinearBandit(OfferAlgorithm):
             observations: [N, D].
             actions: taken, [N].
             rewards: [N].
-            propensities: of the actions taken, [N]; decisions are then weighed by them.
+            propensities: of the actions taken, [N]; used when there is a ``weight_limit``.
         """
-        weights = np.ones(len(actions))
-        if propensities is not None:
-            weights = inverse_propensity_weights(actions, propensities, self.config.weight_limit)
+        weights, limit = np.ones(len(actions)), self.config.weight_limit
+        if propensities is not None and limit > 0:
+            weights = inverse_propensity_weights(actions, propensities, limit)
         self.add_up(
             {
                 OBSERVATIONS: observations,

@@ -87,7 +87,8 @@ class Thompson(Rule):
         noise = rng.standard_normal(means.shape, dtype=np.float32)
         best = np.where(mask, means + self.spread * deviations * noise, -np.inf).argmax(axis=1)
         anything = np.where(mask, rng.random(mask.shape, dtype=np.float32), -1.0).argmax(axis=1)
-        return np.where(rng.random(len(best)) < self.floor, anything, best)
+        drawn: NDArray[np.int64] = np.where(rng.random(len(best)) < self.floor, anything, best)
+        return drawn
 
     def _row(self, means: Floats, deviations: Floats, mask: Bools) -> Floats:
         tiny = 1e-9 * (1.0 + np.abs(means).max(axis=1, keepdims=True))  # a Gaussian has a width

@@ -133,7 +133,7 @@ class LinearLearner(TorchLearner):
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Nothing to optimise."""
 
-    def compute_loss_for_module(self, **kwargs: Any) -> Tensor:
+    def compute_loss_for_module(self, **given: Any) -> Tensor:
         """No loss: RLlib asks every learner for one."""
         return torch.zeros(())
 

@@ -45,10 +45,13 @@ class NeuralModule(LinearModule):
     def features(self, observations: Tensor) -> Tensor:
         """The last hidden layer, [N, H], in the observations' precision."""
         hidden = observations
-        for layer in self.trunk:
+        for layer in self._layers():
             weight, bias = layer.weight.to(hidden.dtype), layer.bias.to(hidden.dtype)
             hidden = torch.relu(nn.functional.linear(hidden, weight, bias))
         return hidden
+
+    def _layers(self) -> list[nn.Linear]:
+        return [layer for layer in self.trunk if isinstance(layer, nn.Linear)]
 
     def get_non_inference_attributes(self) -> list[str]:
         """Runners do without the sums and the network's own output."""
@@ -56,7 +59,7 @@ class NeuralModule(LinearModule):
 
     def policy(self) -> NeuralLinearPolicy:
         """Network, beliefs and rule without torch."""
-        layers = tuple((_array(layer.weight).T, _array(layer.bias)) for layer in self.trunk)
+        layers = tuple((_array(layer.weight).T, _array(layer.bias)) for layer in self._layers())
         return NeuralLinearPolicy(layers, super().policy())
 
     def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, Tensor]:
@@ -74,13 +77,12 @@ class NeuralLearner(LinearLearner):
         """Adam, as RLlib has it."""
         TorchLearner.configure_optimizers_for_module(self, module_id, config)
 
-    def compute_loss_for_module(
-        self, *, module_id: str, config: Any, batch: dict[str, Tensor], fwd_out: dict[str, Tensor]
-    ) -> Tensor:
+    def compute_loss_for_module(self, **given: Any) -> Tensor:
         """Mean squared error of the value of the action taken."""
-        actions = batch[Columns.ACTIONS].long()[:, None]
-        loss = nn.functional.mse_loss(fwd_out[VALUES].gather(1, actions)[:, 0], batch[TARGET])
-        self.metrics.log_value((module_id, "feature_loss"), loss.detach(), window=1)
+        batch, values = given["batch"], given["fwd_out"][VALUES]
+        chosen = values.gather(1, batch[Columns.ACTIONS].long()[:, None])[:, 0]
+        loss = nn.functional.mse_loss(chosen, batch[TARGET])
+        self.metrics.log_value((given["module_id"], "feature_loss"), loss.detach(), window=1)
         return loss
 
     def forget(self) -> None:

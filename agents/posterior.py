@@ -79,8 +79,10 @@ class LinearPosterior(nn.Module):
         """
         counted = np.ones(len(actions)) if weights is None else weights
         ages = torch.arange(len(actions) - 1, -1, -1)
-        columns = [torch.as_tensor(np.asarray(a)) for a in (features, actions, rewards, counted)]
-        self.add(self.sums_of(*columns, ages), len(actions))
+        phi, arms, paid, weighed = (
+            torch.as_tensor(np.asarray(column)) for column in (features, actions, rewards, counted)
+        )
+        self.add(self.sums_of(phi, arms, paid, weighed, ages), len(actions))
 
     def sums_of(
         self, features: Tensor, actions: Tensor, rewards: Tensor, weights: Tensor, ages: Tensor
