@@ -41,6 +41,8 @@ from simulators.progress import Bar
 OTHER_LUCK = 1_000_000
 """Added to the seed of training: it meets other people than an evaluation with the same seed."""
 SECONDS = 60.0
+FOR_BANDITS, BANDITS = ("half_life", "weight_limit"), ("bandits", "neural_bandit")
+"""Settings that only these modules' learners have."""
 PRICE_USERS = 100
 """On whom prices of a contact are tried."""
 
@@ -79,6 +81,10 @@ class TrainConfig:
     """Share of the policy's decisions drawn uniformly; the learner's default when left out."""
     settings: Path | None = None
     """Settings of the learner, a YAML file as tune leaves it (best.yaml)."""
+    half_life: float | None = None
+    """Bandits: decisions after which one weighs half; nothing is forgotten when left out."""
+    weight_limit: float | None = None
+    """Bandits with --log: largest weight of a decision by its propensity; 1 for all if left out."""
     days: float = 28.0
     """Length of an episode."""
     runners: int = 0
@@ -157,6 +163,14 @@ def check_training(config: TrainConfig) -> None:
         raise InputError(f"--floor {config.floor} is not a share, 0 to 1")
     if config.contact_price is not None and not config.contact_price >= 0:
         raise InputError(f"--contact-price {config.contact_price} is below 0")
+    for name in FOR_BANDITS:
+        value, flag = getattr(config, name), f"--{name.replace('_', '-')}"
+        if value is not None and not value > 0:
+            raise InputError(f"{flag} {value} has to be above 0")
+        if value is not None and not LEARNERS[config.learner].module.endswith(BANDITS):
+            raise InputError(f"{flag} is for bandits, not for {config.learner}")
+    if config.weight_limit is not None and config.log is None:
+        raise InputError("--weight-limit weighs decisions of a log: give one with --log")
     if config.log is not None and not LEARNERS[config.learner].from_log:
         able = ", ".join(name for name, learner in LEARNERS.items() if learner.from_log)
         raise InputError(f"{config.learner} does not learn from a log: train {able} with --log")
@@ -180,9 +194,11 @@ def check_training(config: TrainConfig) -> None:
 
 def _with_settings(config: TrainConfig) -> tuple[TrainConfig, dict[str, Any]]:
     """The settings in the file, and the configuration with the price of a contact among them."""
+    own = {name: getattr(config, name) for name in FOR_BANDITS}
+    own = {name: value for name, value in own.items() if value is not None}
     if config.settings is None:
-        return config, {}
-    given = read_settings(config.settings, config.learner)
+        return config, own
+    given = read_settings(config.settings, config.learner) | own
     price = given.pop(CONTACT_PRICE, None)
     return replace(
         config, contact_price=price if config.contact_price is None else config.contact_price
