@@ -14,6 +14,8 @@ from agents.posterior import LinearPosterior
 from benchmarks.rounds import Rounds
 from envs.decisions import draw_actions
 
+ALONE: Final = 100
+"""Decisions that are timed one at a time, when all has been learnt."""
 TOGETHER: Final = 50
 """Decisions that ours takes before it learns from them; Vowpal Wabbit learns from each at once."""
 NOISE: Final = 0.25
@@ -127,7 +129,9 @@ class Game:
     regret: NDArray[np.float64]
     """Of each round, NaN where it was not answered, [T]."""
     decide_us: float = 0.0
-    """Processor time of a decision, microseconds."""
+    """Processor time of a decision, in the batches that the player takes, microseconds."""
+    alone_us: float = 0.0
+    """The same of a decision by itself."""
     learn_us: float = 0.0
     """Processor time of learning from a decision, microseconds."""
     learnt: int = 0
@@ -157,4 +161,13 @@ def play(rounds: Rounds, player: Player, seed: int) -> Game:
         game.learnt += len(rows)
     game.decide_us = 1e6 * deciding / len(rounds)
     game.learn_us = 1e6 * learning / max(1, game.learnt)
+    game.alone_us = 1e6 * _alone(player, min(ALONE, len(rounds)))
     return game
+
+
+def _alone(player: Player, decisions: int) -> float:
+    """Seconds of processor time that a decision takes when nothing is decided with it."""
+    begun = time.process_time()
+    for row in range(decisions):
+        player.decide(np.arange(row, row + 1))
+    return (time.process_time() - begun) / decisions

@@ -77,7 +77,9 @@ class Result:
     learnt: float
     """Rounds learnt from, mean over seeds."""
     decide_us: float
-    """Processor time of a decision, microseconds, median over seeds."""
+    """Processor time of a decision in batches, microseconds, median over seeds."""
+    alone_us: float
+    """The same of a decision by itself."""
     learn_us: float
     """Processor time of learning from one."""
     tuning_regret: float
@@ -187,6 +189,7 @@ def _result(problem: Problem, entry: Entry, games: Sequence[Game], tuning: float
         Estimate.of(late),
         learnt=_mean([game.learnt for game in games]),
         decide_us=float(np.median([game.decide_us for game in games])),
+        alone_us=float(np.median([game.alone_us for game in games])),
         learn_us=float(np.median([game.learn_us for game in games])),
         tuning_regret=tuning,
         per_seed=tuple(each.tolist()),
@@ -224,7 +227,7 @@ def _tables(config: BanditBenchmark, results: list[Result]) -> list[Table]:
         )  # fmt: skip
         table.add_column("learner")
         table.add_column("settings", overflow="fold")
-        for heading in ("regret", "last quarter", "learnt", "us to decide", "to learn"):
+        for heading in ("regret", "last quarter", "learnt", "us to decide", "alone", "to learn"):
             table.add_column(heading, justify="right")
         for result in sorted(results, key=lambda r: r.regret.mean):
             if result.problem == problem:
@@ -235,6 +238,7 @@ def _tables(config: BanditBenchmark, results: list[Result]) -> list[Table]:
                     f"{result.late.mean:.4g}",
                     f"{result.learnt:,.0f}",
                     f"{result.decide_us:.0f}",
+                    f"{result.alone_us:.0f}",
                     f"{result.learn_us:.0f}",
                 )
         tables.append(table)
