@@ -25,7 +25,7 @@ from agents.checkpoints import (
 from agents.curves import Curves, curves_beside
 from agents.endurance import enduring
 from agents.learners import LEARNERS, LearnerName
-from agents.policy import check_place, save_bundle
+from agents.policy import check_place, load_bundle, save_bundle
 from agents.rewards import LearningReward
 from agents.spaces import CONTACT_PRICE, read_settings
 from envs.catalogue import Catalogue, load_catalogue
@@ -67,6 +67,9 @@ class TrainConfig:
     """Train from this log (Parquet file or folder) instead of a world."""
     catalogue: Path | None = None
     """A catalogue file; the preset's, or the log's own, when left out."""
+    warm_start: Path | None = None
+    """Begin q with this bundle, of the same or of another catalogue: features and actions are met
+    by name."""
     reward: LearningReward | None = None
     """What is learnt from (agents/rewards.py); the learner's own choice when left out."""
     budget_price: float = 0.0
@@ -174,6 +177,10 @@ def check_training(config: TrainConfig) -> None:
     if config.log is not None and not LEARNERS[config.learner].from_log:
         able = ", ".join(name for name, learner in LEARNERS.items() if learner.from_log)
         raise InputError(f"{config.learner} does not learn from a log: train {able} with --log")
+    if config.warm_start is not None and (
+        config.log is not None or LEARNERS[config.learner].module != "agents.q_learning"
+    ):
+        raise InputError(f"--warm-start begins q in a world, not {config.learner}")
     if config.log is None and LEARNERS[config.learner].only_from_log:
         raise InputError(f"{config.learner} learns from a log alone: give one with --log")
     if config.log is not None and config.reward not in (None, "sampled"):
@@ -255,7 +262,14 @@ def world_algorithm(config: TrainConfig, given: Mapping[str, Any] | None = None)
         names = Encoding(catalogue_for(config.preset, config.catalogue)).names
         scenes = tuple(i for i, name in enumerate(names) if name.startswith("scene="))
         settings = settings.training(crossed=scenes)
-    return _with_insight(settings, config).build_algo()
+    if config.warm_start is None:
+        return _with_insight(settings, config).build_algo()
+    from agents.transfer import start_from_bundle, warm_settings
+
+    bundle = load_bundle(config.warm_start)
+    algorithm = _with_insight(warm_settings(settings, bundle), config).build_algo()
+    start_from_bundle(algorithm, bundle, catalogue_for(config.preset, config.catalogue))
+    return algorithm
 
 
 def environment(config: TrainConfig) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from envs.errors import InputError
 
 Layers = tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
 """(weight [inputs, outputs], bias [outputs]) of each layer, first to last."""
+FIRST_ROWS: Final = 4_096
+"""Steps before the first update of a learner that already knows something."""
 UNKNOWN: Final = -1
 """Place of a name that the old catalogue did not have."""
 
@@ -114,6 +116,34 @@ def dueling(layers: Layers) -> dict[str, NDArray[np.float32]]:
         "advantage.bias": bias,
     }
     return {name: np.ascontiguousarray(v, dtype=np.float32) for name, v in parameters.items()}
+
+
+def warm_settings(settings: Any, bundle: Bundle) -> Any:
+    """Settings of Q-learning that begins with what a bundle knows.
+
+    The network has the bundle's shape, exploration begins where it would end, the first update
+    comes early, and no critic teaches: it would begin from nothing.
+
+    Args:
+        settings: of Q-learning, as they are without the bundle.
+        bundle: a Q-network's.
+    """
+    policy = transferred(bundle, bundle.catalogue)
+    hidden = tuple(weight.shape[1] for weight, _ in policy.layers[:-1])
+    last = settings.epsilon_last
+    return settings.training(
+        hidden=hidden, critic=False, epsilon=(last, last, 1), first_rows=FIRST_ROWS
+    )
+
+
+def start_from_bundle(algorithm: Any, bundle: Bundle, catalogue: Catalogue) -> None:
+    """Let a Q-learning algorithm begin with a bundle, carried over to its catalogue.
+
+    Values are brought to the algorithm's scale of rewards, where the bundle says what its own was.
+    """
+    own = algorithm.config.reward_scale
+    scale = own / float(bundle.manifest.figures.get("reward_scale", own))
+    start_from(algorithm, transferred(bundle, catalogue), scale)
 
 
 def start_from(algorithm: Any, policy: QNetworkPolicy, scale: float = 1.0) -> None:
