@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, Final, Literal
 
 LearnerName = Literal[
-    "q", "naiveq", "lints", "linucb", "squarecb", "epsgreedy", "neurallinear", "cql"
+    "q", "naiveq", "table", "lints", "linucb", "squarecb", "epsgreedy", "neurallinear", "cql"
 ]
 """Names on the command line."""
 
@@ -48,6 +48,7 @@ LEARNERS: Final[Mapping[LearnerName, Learner]] = {
         "QLearningConfig",
         {"reward": "sampled", "silence_steps": 0, "steps_ahead": 1, "critic": False},
     ),
+    "table": Learner("tabular Q-learning", "agents.table_learning", "TableLearningConfig"),
     "lints": _bandit("linear Thompson sampling", rule="thompson"),
     "linucb": _bandit("the largest upper bound of linear models", rule="ucb"),
     "squarecb": _bandit("inverse gaps of linear models (SquareCB)", rule="squarecb"),

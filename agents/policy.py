@@ -24,6 +24,7 @@ from agents.baselines import is_baseline, make_baseline
 from agents.linear_gaussian import LinearGaussianPolicy
 from agents.neural_linear import NeuralLinearPolicy
 from agents.q_network import QNetworkPolicy
+from agents.table_policy import TablePolicy
 from agents.wide_and_deep import WideAndDeepPolicy
 from envs.catalogue import Catalogue, parse_catalogue
 from envs.decisions import Policy as DecidingPolicy
@@ -39,6 +40,7 @@ __all__ = [
     "NeuralLinearPolicy",
     "Policy",
     "QNetworkPolicy",
+    "TablePolicy",
     "check_place",
     "load_bundle",
     "load_policy",
@@ -48,10 +50,18 @@ __all__ = [
 MANIFEST, WEIGHTS, CATALOGUE = "policy.json", "weights.safetensors", "catalogue.yaml"
 SERVED_BYTES = 1_000_000
 """Most that the weights of a served policy may have: it is loaded by every replica, at any time."""
-BundledPolicy = QNetworkPolicy | WideAndDeepPolicy | LinearGaussianPolicy | NeuralLinearPolicy
+BundledPolicy = (
+    QNetworkPolicy | WideAndDeepPolicy | LinearGaussianPolicy | NeuralLinearPolicy | TablePolicy
+)
 KINDS: dict[str, type[BundledPolicy]] = {
     kind.kind: kind
-    for kind in (QNetworkPolicy, WideAndDeepPolicy, LinearGaussianPolicy, NeuralLinearPolicy)
+    for kind in (
+        QNetworkPolicy,
+        WideAndDeepPolicy,
+        LinearGaussianPolicy,
+        NeuralLinearPolicy,
+        TablePolicy,
+    )
 }
 
 

@@ -132,13 +132,17 @@ class FiniteModel:
 
     def values_of(self, actions: NDArray[np.int64]) -> Floats:
         """Values of always taking these actions, float64 [S]."""
-        rows = np.arange(len(actions))
+        return self.values_under(np.eye(len(self.onward))[actions])
+
+    def values_under(self, chances: Floats) -> Floats:
+        """Values of drawing every action with these chances, float64 [S, A]; returns [S]."""
         chosen = sum(
-            sparse.diags_array((actions == action).astype(np.float64)) @ onward
-            for action, onward in enumerate(self.onward)
+            sparse.diags_array(chance) @ onward
+            for chance, onward in zip(chances.T, self.onward, strict=True)
         )
-        matrix = sparse.eye_array(len(actions)) - chosen
-        values: Floats = spsolve(matrix.tocsc(), self.rewards[actions, rows])
+        rewards = (chances * np.where(chances > 0, self.rewards.T, 0.0)).sum(axis=1)
+        matrix = sparse.eye_array(len(chances)) - chosen
+        values: Floats = spsolve(matrix.tocsc(), rewards)
         return values
 
     def value_cents(self, values: Floats) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from agents.algorithm import OfferAlgorithm
+from agents.cells import Cells
 from agents.learners import LEARNERS, LearnerName
 from tests.agents.rationing import Rationing, every_state
 
@@ -26,6 +27,7 @@ SMALL: dict[LearnerName, dict[str, Any]] = {
         "train_batch_size_per_learner": 32,
     },
     "lints": {},
+    "table": {"cells": Cells(np.arange(6.0), -1, 0, 6)},
 }  # fmt: skip
 
 
