@@ -68,8 +68,8 @@ class DecisionFolder:
 
     def __init__(self, path: Path, info: ScoreInfo) -> None:
         """Nothing is there until ``finish``."""
-        self._path, self.metadata = path, info.metadata()
-        self.aside = path.resolve().with_name(f".{path.name}.{os.getpid()}")
+        self._path, self.metadata = path.resolve(), info.metadata()
+        self.aside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         """Where the parts are written."""
 
     def __enter__(self) -> Self:

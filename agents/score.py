@@ -22,6 +22,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from agents.baselines import is_baseline
 from agents.decision_files import DecisionFolder, ScoreInfo, check_folder
 from agents.pieces import Done, Piece, peak_mb, pieces_of, score_piece
 from agents.policy import load_bundle, load_policy
@@ -98,7 +99,7 @@ def run_score(config: ScoreConfig) -> None:
 def _prepared(config: ScoreConfig) -> tuple[Scorer, ScoreInfo]:
     """What decides, and what the decisions will say of it."""
     given = None if config.catalogue is None else load_catalogue(config.catalogue)
-    if Path(config.policy).is_dir():
+    if Path(config.policy).is_dir() and not is_baseline(config.policy):
         bundle = load_bundle(Path(config.policy), given)
         policy: Any = bundle.policy
         catalogue, weights = bundle.catalogue, bundle.manifest.weights_sha256
