@@ -38,7 +38,7 @@ def test_a_folder_is_there_when_all_parts_are(tmp_path: Path) -> None:
 
 def test_a_part_that_this_machine_does_not_see_is_missed(tmp_path: Path) -> None:
     with (
-        pytest.raises(InputError, match="1 of 2 parts .* an --out that all machines share"),
+        pytest.raises(InputError, match=r"1 of 2 parts .* an --out that all machines share"),
         DecisionFolder(tmp_path / "out", INFO) as folder,
     ):
         write(folder, 1)
