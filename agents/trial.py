@@ -87,11 +87,10 @@ def _learn(algorithm: Any, task: Task, share: float, spent: float) -> float:
     """Train until a share of the trial is done; the seconds that took."""
     started = time.perf_counter()
     while True:
+        algorithm.train()
         taken = time.perf_counter() - started
         shares = [(spent + taken) / task.seconds] if task.seconds else []
         shares += [algorithm.sampled_steps() / task.config.steps] if task.config.steps else []
+        algorithm.slow_down(min(1.0, max(shares)))
         if max(shares) >= share:
             return taken
-        if hasattr(algorithm, "slow_down"):
-            algorithm.slow_down(max(shares))
-        algorithm.train()

@@ -1,0 +1,55 @@
+"""Training as a job that is submitted to a cluster, with the checkout that travels along."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ray.cluster_utils import Cluster
+
+from agents.curves import curves_beside
+from agents.policy import load_bundle
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture
+def dashboard() -> Iterator[str]:
+    """The address of a cluster's dashboard: a head for the driver, a machine for a runner."""
+    port = free_port()
+    head = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": port}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        cluster.add_node(num_cpus=1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_a_submitted_training_leaves_bundle_checkpoint_and_curves(
+    dashboard: str, tmp_path: Path
+) -> None:
+    out, kept = tmp_path / "policy", tmp_path / "kept"
+    submit = [Path(sys.executable).with_name("ray"), "job", "submit", "--address", dashboard]
+    train = ["train", "q", "--preset", "small", "--steps", "30000", "--runners", "1", "--json"]
+    kinds = ["--out", out, "--checkpoint", kept, "--go-on", "--evaluate-users", "0"]
+    run = subprocess.run(
+        [*submit, "--working-dir", ROOT, "--", sys.executable, "-m", "agents", *train, *kinds],
+        cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert re.search(r"Job '\S+' succeeded", run.stdout)
+    assert load_bundle(out).manifest.figures["steps"] >= 30_000
+    assert [path.name for path in kept.iterdir()] == ["000001"]
+    assert len(list(curves_beside(out).glob("events.out.tfevents.*"))) == 1
