@@ -127,7 +127,10 @@ class PartFile:
         if self._writer is None:
             self._aside.parent.mkdir(parents=True, exist_ok=True)
             schema = decisions.schema.with_metadata({METADATA_KEY: self._metadata})
-            self._writer = pq.ParquetWriter(self._aside, schema, compression="zstd")
+            few = [field.name for field in schema if field.name not in ("user_id", "time")]
+            self._writer = pq.ParquetWriter(
+                self._aside, schema, compression="zstd", use_dictionary=few
+            )
         self._writer.write_table(decisions)
 
     def __exit__(
