@@ -38,13 +38,20 @@ def without_manifest(path, catalogue):
     (save(path, catalogue) / "policy.json").unlink()
 
 
+def too_large(path, catalogue):
+    """A teacher that was to be distilled first."""
+    width, actions = Encoding(catalogue).width, len(catalogue.actions)
+    layers = ((np.ones((width, 3000)), np.ones(3000)), (np.ones((3000, actions)), np.ones(actions)))
+    save_bundle(path, QNetworkPolicy(layers), catalogue, lineage(3), {}, served=False)
+
+
 def missing(path, catalogue):
     pass
 
 
 @pytest.mark.parametrize(
     "spoil",
-    [of_another_catalogue, of_another_checksum, cut_short, without_manifest, missing],
+    [of_another_catalogue, of_another_checksum, cut_short, without_manifest, too_large, missing],
 )
 def test_a_bundle_that_is_refused_leaves_the_running_policy(live, catalogue, tmp_path, spoil):
     spoil(tmp_path / "bundle", catalogue)
