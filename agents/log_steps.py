@@ -124,10 +124,10 @@ class InRay:
         from ray.exceptions import RayError
 
         with _quiet_data():
-            found = ray.data.from_items(list(pieces), override_num_blocks=len(pieces))
+            found: Any = ray.data.from_items(list(pieces), override_num_blocks=len(pieces))
             found = found.map_batches(partial(_dealt, parts=parts), batch_size=1)
             grouped = found.groupby(PART, num_partitions=parts)
-            followed = grouped.map_groups(_followed, batch_format="numpy")
+            followed = grouped.map_groups(transitions, batch_format="numpy")
             try:
                 self._found = followed.materialize()
             except RayError:
@@ -177,8 +177,3 @@ def _dealt(batch: dict[str, Any], parts: int) -> Columns:
 def _numbered(piece: Piece) -> Columns:
     """The decisions of a piece, numbered among all that were ever written."""
     return decisions(read_piece(piece), piece.file * FILE_ROWS + piece.first_row)
-
-
-def _followed(group: Columns) -> Columns:
-    """The transitions of a part."""
-    return transitions(group)

@@ -252,14 +252,16 @@ def _mean(estimates: list[Estimate]) -> Estimate:
 
 
 def _mean_worths(splits: list[dict[str, Worth]]) -> dict[str, Worth]:
-    return {
-        name: Worth(
-            *(_mean([getattr(split[name], kind) for split in splits])
-              for kind in ("ips", "snips", "dr")),
-            contacted=float(np.mean([split[name].contacted for split in splits])),
-        )
-        for name in splits[0]
-    }  # fmt: skip
+    return {name: _mean_worth([split[name] for split in splits]) for name in splits[0]}
+
+
+def _mean_worth(found: list[Worth]) -> Worth:
+    return Worth(
+        _mean([worth.ips for worth in found]),
+        _mean([worth.snips for worth in found]),
+        _mean([worth.dr for worth in found]),
+        float(np.mean([worth.contacted for worth in found])),
+    )
 
 
 def _mean_gains(splits: list[dict[str, dict[str, Estimate]]]) -> dict[str, dict[str, Estimate]]:

@@ -52,7 +52,8 @@ def targeted(brings: Brings, reach: Reach, known: Log, judged: Log) -> Floats:
         best = np.where(gain > 0, best, 0)
     elif reach == "half":
         best = np.where(gain > np.median(_gains(brings, known).max(axis=1)), best, 0)
-    return np.eye(gains.shape[1] + 1)[best]
+    rows: Floats = np.eye(gains.shape[1] + 1)[best]
+    return rows
 
 
 def _gains(brings: Brings, log: Log) -> Floats:
@@ -141,8 +142,8 @@ def worth(judged: Judged, rewards: Floats, users: NDArray[np.int64]) -> Worth:
         snips(judged.weights, rewards),
         doubly_robust(judged.weights, rewards, judged.taken, judged.expected),
     )
-    estimates = [interval(*value, users, effective) for value in values]
-    return Worth(*estimates, contacted=float(judged.contacted.mean()))
+    by_ips, by_snips, by_model = (interval(*value, users, effective) for value in values)
+    return Worth(by_ips, by_snips, by_model, float(judged.contacted.mean()))
 
 
 def gain(one: Judged, other: Judged, rewards: Floats, users: NDArray[np.int64]) -> Estimate:
