@@ -62,6 +62,20 @@ def test_a_log_teaches_the_best_action_and_only_its_sound_rows_count(tmp_path: P
     np.testing.assert_allclose(means, CHANCES, atol=0.04)  # 5 standard errors
 
 
+@pytest.mark.parametrize("learner", ["linucb", "squarecb", "epsgreedy", "neurallinear"])
+def test_every_bandit_learns_the_best_action_from_a_log(learner: str, tmp_path: Path) -> None:
+    log = campaign(20_000)
+    write_log(log, tmp_path / "log.parquet")
+    given = ["train", learner, "--log", str(tmp_path / "log.parquet"), "--floor", "0"]
+    given += ["--weight-limit", "5", "--half-life", "20000"]
+    assert main([*given, "--out", str(tmp_path / "policy"), "--json"]) == 0
+    policy = load_bundle(tmp_path / "policy").policy
+    row = policy.probabilities(log.observations[:1], log.mask[:1])[0]
+    assert row[1] > 0.9
+    means = policy.scores(log.observations[:1])[0][0]
+    np.testing.assert_allclose(means, CHANCES, atol=0.05)  # 5 standard errors, half as many rows
+
+
 def test_a_log_of_another_catalogue_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
