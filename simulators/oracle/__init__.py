@@ -3,7 +3,7 @@
 * ``command``: the command; ``yardstick``: the optimum of a sample of individuals and its rivals;
   ``judging``: pieces of that work; ``panel``: whom it follows; ``verdict``: what policies are worth
   beside silence and the optimum; ``criterion``: what they are judged by; ``picture``: as a picture.
-* ``contest``: policies against silence, the optimum and its rivals; ``course``: the users and the luck
+* ``contest``: policies against silence, the optimum and its rivals; ``course``: the users and luck
   that all of them meet; ``kept``: what was computed before.
 * ``finite``: the exact optimum of a finite preset; ``tabular``: that world, written out.
 * ``planning``: dynamic programming for one individual; ``grid``: fatigue and reference discount on

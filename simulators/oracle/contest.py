@@ -6,7 +6,7 @@ What does not change from contest to contest, plans and how rivals run, is kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -43,6 +43,8 @@ Found = dict[str, Any]
 
 PLANNERS: Final = ("no_information", "filtered")
 """Rivals that plan for imagined people."""
+TABLES: Final = ("values", "ripening", "to_come")
+"""Of a potential, in the order of its fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,7 @@ def _written(course: Course, ran: dict[str, Ran]) -> dict[str, Any]:
     """A planned course in arrays."""
     arrays: dict[str, Any] = {"optimum": course.optimum, "silence": course.silence}
     for number, potential in enumerate(course.potentials):
-        for name in ("values", "ripening", "to_come"):
+        for name in TABLES:
             arrays[f"{number} {name}"] = getattr(potential, name)
     for name, one in ran.items():
         arrays |= one.arrays(f"{name} ")
@@ -191,9 +193,12 @@ def _written(course: Course, ran: dict[str, Ran]) -> dict[str, Any]:
 def _read_course(
     setting: Setting, seeds: tuple[int, ...], arrays: Arrays
 ) -> tuple[Course, dict[str, Ran]]:
-    planner, tables = setting.planner(), [f.name for f in fields(Potential) if f.name != "week"]
+    planner = setting.planner()
     potentials = tuple(
-        Potential(planner.week(int(routine)), *(arrays[f"{number} {name}"] for name in tables))
+        Potential(
+            planner.week(int(routine)),
+            *(np.asarray(arrays[f"{number} {name}"], np.float32) for name in TABLES),
+        )
         for number, routine in enumerate(setting.panel.persons.routine)
     )
     optimum, silence = (np.asarray(arrays[name], np.float64) for name in ("optimum", "silence"))

@@ -118,7 +118,7 @@ class LaidOf:
         persons, planner = setting.panel.persons, setting.planner()
         plans = [planner.plan(persons.take(np.asarray([i]))) for i in self.individuals]
         potentials = [plan.potential for plan in plans]
-        players = {SILENCE: Silent(), ORACLE: setting.optimal(plans)}
+        players: dict[str, Player] = {SILENCE: Silent(), ORACLE: setting.optimal(plans)}
         return Laid(
             np.asarray([plan.value_cents for plan in plans]),
             np.asarray([plan.silence_cents for plan in plans]),
