@@ -27,7 +27,7 @@ SMALL: dict[LearnerName, dict[str, Any]] = {
         "train_batch_size_per_learner": 32,
     },
     "lints": {},
-    "table": {"cells": Cells(np.arange(6.0), -1, 0, 6)},
+    "table": {"cells": Cells(np.arange(6.0), -1, 0, 6), "sweeps": 1},  # not settled at once
 }  # fmt: skip
 
 
