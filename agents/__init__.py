@@ -25,6 +25,9 @@ What learns (RLlib, torch, the simulators):
 * ``bandits``, ``linear_learner``: the linear bandits: settings, update; ``posterior``: their exact
   sums, which forget and add up; ``log_weights``: how much decisions of a biased log count.
 * ``neural_bandit``, ``neural_learner``: the same upon features that a network was taught.
+* ``offline``: conservative Q-learning from a log alone; ``transitions``: what followed on each of
+  its decisions; ``log_steps``: logs of any size, in batches; ``offline_training``: as a command.
+* ``transfer``: a policy carried over to another catalogue, and learning that begins with it.
 * ``train``: from a learner's name to a bundle.
 * ``tune``: from a learner's name to its best settings; ``spaces``: which settings are searched;
   ``search``: by whom; ``trial``: one of them.

@@ -13,6 +13,9 @@ Room map, each file one concept:
   who learns, ``stock_dqn`` and ``sb3_dqn`` the others, ``learnt_signal`` what they are paid.
 * ``bandits``: regret beside Vowpal Wabbit: ``rounds`` from the world and from ``real_logs``,
   ``bandit_players`` who play them, ``bandit_settings`` how.
+* ``campaigns``: policies learnt from half of a real campaign, judged on the other half;
+  ``targeting``: whom they contact, and what the log says of it.
+* ``fine_tuning``: a policy carried over to another shop, and how little data mends it.
 * ``scoring``: decisions a second from a file of users, beside the bare policy in memory.
 * ``world``: how fast the world is, beside RecSim (``recsim_speed``, in a Python of its own).
 """

@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from agents.__main__ import main
 from agents.linear_gaussian import LinearGaussianPolicy
 from agents.policy import Bundle, QNetworkPolicy, load_bundle, save_bundle
 from agents.transfer import dueling, places, start_from, transferred
@@ -16,6 +17,7 @@ from envs.catalogue import DEFAULT_CATALOGUE, Catalogue, load_catalogue, parse_c
 from envs.encoding import Encoding
 from envs.errors import InputError
 from envs.lineage import lineage
+from simulators.presets import catalogue_for
 
 CATALOGUE = load_catalogue()
 
@@ -172,3 +174,34 @@ def test_a_learner_begins_with_the_values_it_is_given() -> None:
     np.testing.assert_allclose(found, 2.0 * policy.values(observations), rtol=1e-4, atol=1e-4)
     best = np.where(mask, policy.values(observations), -np.inf).argmax(axis=1)
     np.testing.assert_array_equal(chosen, best)
+
+
+def test_only_q_learning_begins_with_a_bundle(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "lints", "--warm-start", "runs/nowhere"]) == 2
+    assert "--warm-start begins q in a world, not lints" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_ray")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_training_begins_with_what_a_bundle_knows(tmp_path: Path) -> None:
+    given = ["train", "q", "--preset", "small", "--evaluate-users", "0", "--json"]
+    catalogue = catalogue_for("small", None)
+    rng = np.random.default_rng(0)
+    sizes = [Encoding(catalogue).width, 12, len(catalogue.actions)]
+    layers = tuple(
+        (rng.normal(size=(a, b)).astype(np.float32).astype(np.float64), np.zeros(b))
+        for a, b in itertools.pairwise(sizes)
+    )
+    policy = QNetworkPolicy(layers, 0.02)
+    figures = {"reward_scale": 0.005}  # half of Q-learning's own
+    save_bundle(tmp_path / "first", policy, catalogue, lineage(0), figures)
+    again = ["--warm-start", str(tmp_path / "first"), "--out", str(tmp_path / "again")]
+    assert main([*given, *again, "--steps", "1"]) == 0  # too few to learn anything from
+    observations = rng.normal(size=(20, sizes[0])).astype(np.float32)
+    np.testing.assert_allclose(
+        load_bundle(tmp_path / "again").policy.values(observations),
+        2.0 * policy.values(observations),
+        rtol=1e-3,
+        atol=1e-3,
+    )
