@@ -41,8 +41,8 @@ What decides for files, and makes policies smaller or portable:
 What judges:
 
 * ``evaluate``: what share of the gap to the optimum policies close, on the oracle's course;
-  ``entries``: who is evaluated; ``players``: a policy as one who takes part; ``shares``: figures and
-  their intervals; ``standings``: as a table.
+  ``entries``: who is evaluated; ``players``: a policy as one who takes part; ``shares``: figures
+  and their intervals; ``standings``: as a table.
 * ``judging``: policies against each other over some weeks, for training and the demo.
 * ``ope``, ``estimators``: what a log says about a policy that did not write it.
 """
