@@ -22,8 +22,11 @@ from envs.errors import InputError
 OBSERVATIONS, MASK = "observations", "action_mask"
 NEXT_OBSERVATIONS, NEXT_MASK = "next_observations", "next_action_mask"
 HIDDEN, NEXT_HIDDEN = "hidden", "next_hidden"
+PROSPECTS, NEXT_PROSPECTS = "prospects", "next_prospects"
 ELAPSED, USER_ROW, GREEDY = "elapsed_days", "user_row", "greedy"
-NEXT_COLUMNS = (NEXT_OBSERVATIONS, NEXT_MASK, NEXT_HIDDEN, Columns.TERMINATEDS)
+NEXT_COLUMNS = (
+    NEXT_OBSERVATIONS, NEXT_MASK, NEXT_HIDDEN, NEXT_PROSPECTS, Columns.TERMINATEDS,
+)  # fmt: skip
 """What is known of the situation after a step."""
 INFORMATION = (
     "elapsed_days", "expected_cents", "silence_cents", "displaced_cents", "expected_spend_cents",
@@ -37,7 +40,7 @@ class Experience:
     """Steps of many users, one row a step.
 
     ``columns`` has observations float32 [N, D], action_mask bool [N, A] and, where the environment
-    tells it, hidden float32 [N, H], all once more as ``next_...``; actions int64, whether they were
+    tells it, hidden float32 [N, H] and prospects float32 [N, A], all once more as ``next_...``; actions int64, whether they were
     greedy bool, rewards float64 (cents), terminateds and truncateds bool, the user's row in the
     environment int64, and the numbers of ``INFORMATION``, float64 [N] each.
     """
@@ -217,7 +220,7 @@ def _standing(
         OBSERVATIONS: np.asarray(observation[OBSERVATIONS], np.float32),
         MASK: np.asarray(observation[MASK]).astype(np.bool_),
     }
-    return standing | ({HIDDEN: info[HIDDEN]} if HIDDEN in info else {})
+    return standing | {name: info[name] for name in (HIDDEN, PROSPECTS) if name in info}
 
 
 class ReplayColumns:

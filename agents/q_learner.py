@@ -22,15 +22,17 @@ from agents.columns import (
     NEXT_HIDDEN,
     NEXT_MASK,
     NEXT_OBSERVATIONS,
+    NEXT_PROSPECTS,
     OBSERVATIONS,
+    PROSPECTS,
 )
+from agents.critic import Critic, taught
 from agents.q_network import QNetworkPolicy
 from agents.silence_value import SilenceValue
 from agents.wide_and_deep import WideAndDeepPolicy
 
 VALUES = "values"
 REWARD = "learning_reward"
-CRITIC_VALUES = "critic_values"
 
 
 class DuelingNetwork(nn.Module):
@@ -93,12 +95,8 @@ class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
         width = self.observation_space[OBSERVATIONS].shape[0]
         config, actions = self.model_config, self.action_space.n
         self.net = DuelingNetwork(width, tuple(config["hidden"]), actions, tuple(config["crossed"]))
-        insight = config["insight_width"]
-        self.critic = (
-            DuelingNetwork(width + insight, tuple(config["critic_hidden"]), actions)
-            if insight
-            else None
-        )
+        burdens = config["burdens"]
+        self.critic = Critic(width, tuple(config["critic_hidden"]), burdens) if burdens else None
         self.register_buffer("silence_weight", torch.zeros(width))
         self.register_buffer("silence_bias", torch.zeros(()))
 
@@ -119,12 +117,15 @@ class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
 
     def forward_target(self, batch: dict[str, Tensor]) -> Tensor:
         """Values of the next situation by the target network, float32 [N, A]."""
-        seen = batch[NEXT_OBSERVATIONS]
-        if self.critic is None:
-            values: Tensor = self.target(seen)
-        else:
-            values = self.critic_target(torch.cat([seen, batch[NEXT_HIDDEN]], dim=1))
+        values: Tensor = self.target(batch[NEXT_OBSERVATIONS])
         return values
+
+    def worth_after(self, batch: dict[str, Tensor], actions: Tensor) -> Tensor:
+        """Values of actions in the next situation, by the target network or critic, float32 [N]."""
+        if self.critic is None:
+            return self.forward_target(batch).gather(1, actions[:, None])[:, 0]
+        follows = self.critic_target(batch[NEXT_OBSERVATIONS], batch[NEXT_HIDDEN], actions)
+        return batch[NEXT_PROSPECTS].gather(1, actions[:, None])[:, 0] + follows
 
     def silence_value(self, observations: Tensor) -> Tensor:
         """The potential, float32 [N]."""
@@ -169,11 +170,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
         return values.masked_fill(~batch[MASK], -torch.inf).argmax(dim=1)
 
     def _forward_train(self, batch: dict[str, Tensor], **kwargs: Any) -> dict[str, Tensor]:
-        values = {VALUES: self.net(batch[OBSERVATIONS])}
-        if self.critic is not None:
-            known = torch.cat([batch[OBSERVATIONS], batch[HIDDEN]], dim=1)
-            values[CRITIC_VALUES] = self.critic(known)
-        return values
+        return {VALUES: self.net(batch[OBSERVATIONS])}
 
     def policy(self, floor: float) -> QNetworkPolicy | WideAndDeepPolicy:
         """What has been learnt, without torch; float32, so that a bundle holds it exactly.
@@ -215,19 +212,15 @@ class QLearner(TorchLearner):
     ) -> Tensor:
         """Mean of the squared temporal differences (or Huber's), and what to watch of it."""
         module = self.module[module_id].unwrapped()
-        actions = batch[Columns.ACTIONS].long()[:, None]
-        values = fwd_out[VALUES if module.critic is None else CRITIC_VALUES]
-        chosen = values.gather(1, actions)[:, 0]
         target = self._target(module, config.gamma, batch)
-        if config.huber:
-            loss = nn.functional.smooth_l1_loss(chosen, target)
+        actions = batch[Columns.ACTIONS].long()
+        if module.critic is None:
+            chosen = fwd_out[VALUES].gather(1, actions[:, None])[:, 0]
+            loss = _distance(chosen, target, config.huber)
         else:
-            loss = nn.functional.mse_loss(chosen, target)
+            chosen, lesson = _criticised(module, batch, actions, fwd_out[VALUES])
+            loss = _distance(chosen, target, config.huber) + lesson
         watched = {"value_mean": chosen.detach().mean(), "loss": loss.detach()}
-        if module.critic is not None:
-            taught = _taught(fwd_out[VALUES], values.detach(), batch[MASK].bool())
-            watched["taught_loss"] = taught.detach()
-            loss = loss + taught
         self.metrics.log_dict(watched, key=module_id, window=1)
         return loss
 
@@ -237,12 +230,11 @@ class QLearner(TorchLearner):
         """Reward, the discounted next value and the change of the potential, float32 [N].
 
         The network chooses the best allowed next action, the target network values it; with a
-        critic it is the critic's target network, which sees what is hidden.
+        critic it is the critic's, which sees what is hidden.
         """
         later = batch[NEXT_OBSERVATIONS]
         values = module.net(later).masked_fill(~batch[NEXT_MASK].bool(), -torch.inf)
-        best = values.argmax(dim=1, keepdim=True)
-        next_value = module.forward_target(batch).gather(1, best)[:, 0]
+        next_value = module.worth_after(batch, values.argmax(dim=1))
         discount = gamma ** batch[ELAPSED] * (1.0 - batch[Columns.TERMINATEDS].float())
         potential = discount * module.silence_value(later) - module.silence_value(
             batch[OBSERVATIONS]
@@ -257,9 +249,18 @@ class QLearner(TorchLearner):
                 update_target_network(main_net=main, target_net=target, tau=self.config.tau)
 
 
-def _taught(values: Tensor, critic: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared error of what each allowed action adds to silence, against the critic's."""
-    error = (values - values[:, :1]) - (critic - critic[:, :1])
-    contacts = mask.clone()
-    contacts[:, 0] = False
-    return (error.square() * contacts).sum() / len(error)
+def _distance(values: Tensor, target: Tensor, huber: bool) -> Tensor:
+    if huber:
+        return nn.functional.smooth_l1_loss(values, target)
+    return nn.functional.mse_loss(values, target)
+
+
+def _criticised(
+    module: QModule, batch: dict[str, Tensor], actions: Tensor, values: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The critic's values of the actions taken, [N], and what its lesson costs the network."""
+    prospects, situation = batch[PROSPECTS], (batch[OBSERVATIONS], batch[HIDDEN])
+    chosen = prospects.gather(1, actions[:, None])[:, 0] + module.critic(*situation, actions)
+    with torch.no_grad():
+        teacher = prospects + module.critic.every(*situation)
+    return chosen, taught(values, teacher, batch[MASK].bool())

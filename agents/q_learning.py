@@ -20,11 +20,14 @@ from agents.columns import (
     NEXT_HIDDEN,
     NEXT_MASK,
     NEXT_OBSERVATIONS,
+    NEXT_PROSPECTS,
     OBSERVATIONS,
+    PROSPECTS,
     ColumnEnvRunner,
     Experience,
     ReplayColumns,
 )
+from agents.critic import Burdens
 from agents.multistep import lengthened
 from agents.q_learner import REWARD, QLearner, QModule
 from agents.q_network import QNetworkPolicy
@@ -39,7 +42,7 @@ would have happened later anyway. Chosen by simulation in the default preset: ga
 2,000 users x 28 days, standard error 3; the best constant gains 13)."""
 LEARNT = (
     OBSERVATIONS, MASK, NEXT_OBSERVATIONS, NEXT_MASK, Columns.ACTIONS, Columns.TERMINATEDS,
-    ELAPSED, REWARD, HIDDEN, NEXT_HIDDEN,
+    ELAPSED, REWARD, HIDDEN, NEXT_HIDDEN, PROSPECTS, NEXT_PROSPECTS,
 )  # fmt: skip
 
 
@@ -51,11 +54,11 @@ class QLearningConfig(AlgorithmConfig):
         self.env_runner_cls = ColumnEnvRunner
         self.num_env_runners = 0
         self.num_envs_per_env_runner = 512
-        self.rollout_fragment_length = 4
+        self.rollout_fragment_length = 16
         self.train_batch_size_per_learner = 512
         self.gamma = 0.97
         self.lr = 3e-4
-        self.reward: LearningReward = "uplift"
+        self.reward: LearningReward = "lasting"
         self.contact_price: float | None = None
         self.reward_scale = 0.01
         self.silence_steps = 100_000
@@ -63,12 +66,12 @@ class QLearningConfig(AlgorithmConfig):
         self.wide = False
         self.crossed: tuple[int, ...] = ()
         self.critic = True
-        self.insight_width = 0
+        self.burdens: Burdens | None = None
         self.critic_hidden = (128, 128)
         self.steps_ahead = 8
         self.huber = False
-        self.tau = 0.05
-        self.updates = 8
+        self.tau = 0.3
+        self.updates = 32
         self.replay_rows = 200_000
         self.first_rows = 20_000
         self.epsilon_first = 1.0
@@ -88,7 +91,7 @@ class QLearningConfig(AlgorithmConfig):
         wide: bool | None = None,
         crossed: tuple[int, ...] | None = None,
         critic: bool | None = None,
-        insight_width: int | None = None,
+        burdens: Burdens | None = None,
         critic_hidden: tuple[int, ...] | None = None,
         steps_ahead: int | None = None,
         huber: bool | None = None,
@@ -114,8 +117,8 @@ class QLearningConfig(AlgorithmConfig):
             wide: whether the network has a wide part, where it is told which features to cross.
             crossed: columns of the observation that are crossed with all of them.
             critic: whether a critic learns with, where the environment tells what is hidden.
-            insight_width: how many numbers the environment tells that nobody can know; above 0 a
-                critic learns from them and teaches the network that chooses, which never sees them.
+            burdens: what actions leave behind, see ``agents.critic``; with them, and an environment
+                that tells what is hidden, a critic teaches the network that chooses.
             critic_hidden: widths of the critic's hidden layers.
             steps_ahead: steps that a return is made of at most.
             huber: Huber's loss instead of the square; under-values rare large rewards.
@@ -132,7 +135,7 @@ class QLearningConfig(AlgorithmConfig):
         given = dict(
             reward=reward, contact_price=contact_price, reward_scale=reward_scale,
             silence_steps=silence_steps, hidden=hidden, wide=wide, crossed=crossed, critic=critic,
-            insight_width=insight_width, critic_hidden=critic_hidden, steps_ahead=steps_ahead,
+            burdens=burdens, critic_hidden=critic_hidden, steps_ahead=steps_ahead,
             huber=huber, tau=tau, updates=updates, replay_rows=replay_rows, first_rows=first_rows,
             silence_share=silence_share, floor=floor,
         )  # fmt: skip
@@ -162,7 +165,7 @@ class QLearningConfig(AlgorithmConfig):
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
         names = (
-            "hidden", "crossed", "insight_width", "critic_hidden",
+            "hidden", "crossed", "burdens", "critic_hidden",
             "epsilon_first", "epsilon_last", "epsilon_steps", "silence_share",
         )  # fmt: skip
         return super()._model_config_auto_includes | {name: getattr(self, name) for name in names}
@@ -238,6 +241,10 @@ class QLearning(OfferAlgorithm):
         )
         columns = columns | {REWARD: rewards}
         columns = {name: columns[name] for name in LEARNT if name in columns}
+        for name in {PROSPECTS, NEXT_PROSPECTS} & set(columns):
+            priced = columns[name].copy()
+            priced[:, 1:] -= np.float32(self.config.price_of_contact)
+            columns[name] = priced * np.float32(self.config.reward_scale)
         for name in (REWARD, ELAPSED):
             columns[name] = columns[name].astype(np.float32)
         self._replay.add(columns)

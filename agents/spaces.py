@@ -49,8 +49,9 @@ SPACES: Final[Mapping[LearnerName, Space]] = {
     "q": {
         "lr": Between(1e-4, 2e-3, logarithmic=True),
         "gamma": Between(0.9, 0.995),
-        "tau": Between(0.01, 0.2, logarithmic=True),
-        "updates": OneOf((4, 8, 16)),
+        "tau": Between(0.05, 0.8, logarithmic=True),
+        "updates": OneOf((16, 32, 64)),
+        "steps_ahead": OneOf((1, 4, 8, 16)),
         "hidden": OneOf(((64, 64), (128, 128), (256, 256))),
         "silence_share": Between(0.2, 0.8),
         CONTACT_PRICE: Between(0.0, 40.0),

@@ -33,7 +33,7 @@ from envs.encoding import Encoding
 from envs.errors import InputError
 from envs.lineage import lineage
 from simulators.cluster import quiet_ray
-from simulators.insight import insight_names
+from simulators.insight import Burden
 from simulators.make import offer_vector_env
 from simulators.presets import catalogue_for, find_preset
 from simulators.progress import Bar
@@ -285,13 +285,12 @@ def environment(config: TrainConfig) -> dict[str, Any]:
 
 
 def _with_insight(settings: Any, config: TrainConfig) -> Any:
-    """With a critic the environment tells what nobody can know, and the learner how much it is."""
-    if not getattr(settings, "critic", False):
+    """With a critic the environment tells what nobody can know, and the learner what it means."""
+    if not getattr(settings, "critic", False) or settings.reward != "lasting":
         return settings
     catalogue = catalogue_for(config.preset, config.catalogue)
-    width = len(insight_names(catalogue, find_preset(config.preset)))
     return settings.environment(env_config=settings.env_config | {"hidden": True}).training(
-        insight_width=width
+        burdens=Burden.of(catalogue, find_preset(config.preset))
     )
 
 

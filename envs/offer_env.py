@@ -53,8 +53,8 @@ class WorldFactory(Protocol):
         """A world with so many rows."""
 
 
-Insight = Callable[[Any], NDArray[np.float32]]
-"""What is hidden of the rows of a world, float32 [N, H]."""
+Insight = Callable[[Any, NDArray[np.bool_], NDArray[np.float64]], dict[str, NDArray[np.float32]]]
+"""Of a world, allowed actions [N, A] and prices of a cent [N]: what is hidden, by name."""
 HIGHEST = 1e6
 """No feature comes near it: they are rhythms, flags, shares and square roots of counts."""
 
@@ -140,10 +140,11 @@ near 0 when never |
     | ``expected_spend_cents`` | float64 | the same of ``spend_cents`` |
     | ``silence_cents`` | float64 | mean of ``net_cents`` had the action been silence |
     | ``displaced_cents`` | float64 | mean of what a sale by the contact takes from later steps |
-    | ``hidden`` | float32 [N, H] | with ``insight`` alone: what it says of the users shown |
+    | ``hidden``, ``prospects`` | float32 [N, H], [N, A] | with ``insight`` alone: of the users \
+shown |
 
-    The last five know what no service can: for training and judging, never for a policy. A reset
-    has ``hidden`` too.
+    All from ``expected_cents`` on know what no service can: for training and judging, never for a
+    policy. A reset has those of ``insight`` too.
 
     ## Arguments
     ``make_world(num_envs, seed)``, ``num_envs``, ``days`` of an episode, ``budget_price`` (a
@@ -263,7 +264,9 @@ near 0 when never |
 
     def _persons(self) -> dict[str, Any]:
         persons = {"user": self._user.copy(), "opportunity": self._opportunity.copy()}
-        return persons if self._insight is None else persons | {"hidden": self._insight(self.world)}
+        if self._insight is None:
+            return persons
+        return persons | self._insight(self.world, ~self._refused, self._price)
 
     def _information(self, played: Step) -> dict[str, NDArray[Any]]:
         parts = played.parts

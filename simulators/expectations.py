@@ -10,6 +10,7 @@ from simulators.baskets import Baskets
 from simulators.behaviour import Behaviour, Chances
 from simulators.contacts import Contacts
 from simulators.hidden import Hidden
+from simulators.oracle.criterion import GAMMA
 from simulators.population import Traits
 from simulators.presets import GROUPS
 
@@ -63,9 +64,14 @@ class Expectations:
     def spend(self, traits: Traits, contacts: Contacts) -> Cents:
         """What contacts cost on average, offer and send, float64 [N]."""
         rows, spend = contacts.rows, np.zeros(len(traits))
-        offer = self._baskets.mean_offer_cost(traits.basket_cents.take(rows), contacts.actions)
-        spend[rows] = self.send_cents.take(contacts.actions) + contacts.chances.sale() * offer
+        spend[rows] = self.cost(traits, rows, contacts.actions, contacts.chances)
         return spend
+
+    def cost(self, traits: Traits, rows: Rows, actions: Rows, chances: Chances) -> Cents:
+        """The same of single contacts; rows, actions and chances are [M]."""
+        offer = self._baskets.mean_offer_cost(traits.basket_cents.take(rows), actions)
+        cost: Cents = self.send_cents.take(actions) + chances.sale() * offer
+        return cost
 
     def displaced(
         self, traits: Traits, hidden: Hidden, contacts: Contacts, silence: Cents
@@ -73,14 +79,24 @@ class Expectations:
         """What sales by the contacts take from later steps on average, float64 [N].
 
         A need that a contact meets, the open one or the next, might have been met here later with
-        no contact. What it would have brought in this very step is in ``gain`` already. Not
-        discounted, and as if nobody left in the meantime.
+        no contact. What it would have brought in this very step is in ``gain`` already.
         """
         rows, displaced = contacts.rows, np.zeros(len(silence))
-        margin = self._baskets.mean_margin(traits.basket_cents)
-        later = (self._behaviour.loyal(traits, hidden) * margin).take(rows) - silence.take(rows)
-        displaced[rows] = contacts.chances.sale() * later
+        sale = contacts.chances.sale()
+        displaced[rows] = sale * self.later(traits, hidden, silence).take(rows)
         return displaced
+
+    def later(self, traits: Traits, hidden: Hidden, silence: Cents) -> Cents:
+        """What the need brings here after this step on average with no contact, float64 [N].
+
+        Discounted ``GAMMA`` a day, as if needs moved on at the same rate at all hours and nobody
+        left in the meantime; an open need has one move before it, others have two.
+        """
+        margin = self._baskets.mean_margin(traits.basket_cents)
+        rate = 2 / 7 * traits.needs_per_week  # moves a day
+        waiting = rate / (rate - np.log(GAMMA))
+        waiting = np.where(hidden.ripe, waiting, waiting**2)
+        return self._behaviour.loyal(traits, hidden) * margin * waiting - silence
 
     def gain(
         self,

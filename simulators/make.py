@@ -69,7 +69,7 @@ def offer_vector_env(
         budget_price: price of spend in the reward, 0 or more.
         budget_left_cents: what every decision may still spend.
         stress: what goes wrong, see ``simulators.stress.named``; the first is innermost.
-        hidden: whether ``info`` tells what nobody can know, for a critic in training.
+        hidden: whether ``info`` has what ``insight`` says of users, for a critic in training.
 
     Raises:
         InputError: any of these is wrong.

@@ -14,7 +14,7 @@ from envs.decisions import Events, Moment, Step
 from envs.rewards import RewardParts
 from envs.users import UserState, advance
 from simulators.baskets import Baskets
-from simulators.behaviour import Behaviour
+from simulators.behaviour import Behaviour, Chances
 from simulators.contacts import Contacts
 from simulators.disclosure import Disclosure
 from simulators.draws import TRAITS, Luck, Purpose, user_keys
@@ -214,19 +214,40 @@ class SyntheticWorld:
         """The luck of every row at its present opportunity, float64 [N]."""
         return self._luck.uniform(purpose)
 
+    def prospects(
+        self, rows: Rows, actions: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What contacts add beyond silence that lasts, and what they cost on average, float64 [M].
+
+        As ``gains``, less what their sales take from later steps.
+        """
+        chances, silence = self._funnel(rows, actions)
+        traits, hidden, means = self.traits, self.hidden, self.expectations
+        gain = means.gain(traits, hidden, rows, actions, chances, silence.take(rows))
+        gain -= chances.sale() * means.later(traits, hidden, silence).take(rows)
+        return gain, means.cost(traits, rows, actions, chances)
+
     def gains(self, rows: Rows, actions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Mean net value of the present step beyond silence, of contacts, float64 [M].
 
         It knows the hidden state and looks one step ahead only: a yardstick, not a policy. Rows may
         hold a user more than once; actions are int64 [M], none silent.
         """
+        chances, silence = self._funnel(rows, actions)
+        means, silence = self.expectations, silence.take(rows)
+        return means.gain(self.traits, self.hidden, rows, actions, chances, silence)
+
+    def _funnel(
+        self, rows: Rows, actions: NDArray[np.int64]
+    ) -> tuple[Chances, NDArray[np.float64]]:
+        """Chances of contacts, [M], and what silence would bring in the present step, [N]."""
         moment, luck = self.moment(), self._luck
         journey = Journey.drawn(self.path, self.traits.routine, moment, luck)
         ripening = self.behaviour.ripening(self.traits, journey.exposure)
-        silence = self.expectations.silence(self.traits, self.hidden, ripening).take(rows)
+        silence = self.expectations.silence(self.traits, self.hidden, ripening)
         hour, scene = _hour(moment).take(rows), moment.scene.take(rows)
         chances = self.behaviour.funnel(self.traits, self.hidden, rows, scene, hour, actions)
-        return self.expectations.gain(self.traits, self.hidden, rows, actions, chances, silence)
+        return chances, silence
 
     def action_gains(self) -> NDArray[np.float64]:
         """``gains`` of every row and action, 0 for silence, float64 [N, A]."""

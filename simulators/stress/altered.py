@@ -45,6 +45,13 @@ class Altered(Stress):
         with self._felt():
             return self.world.gains(rows, actions)
 
+    def prospects(
+        self, rows: Rows, actions: Rows
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """As the world inside, with the traits of the moment."""
+        with self._felt():
+            return self.world.prospects(rows, actions)
+
     def action_gains(self) -> NDArray[np.float64]:
         """As the world inside, with the traits of the moment."""
         with self._felt():

@@ -56,6 +56,15 @@ class FailedChannel(Stress):
         lost = self._failing(self.world.moment()).take(rows) & self._of_channel.take(actions)
         return np.where(lost, -self.world.send_cents.take(actions), self.world.gains(rows, actions))
 
+    def prospects(
+        self, rows: Rows, actions: Rows
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The same of what lasts, and the send is all that it costs."""
+        gain, cost = self.world.prospects(rows, actions)
+        lost = self._failing(self.world.moment()).take(rows) & self._of_channel.take(actions)
+        send = self.world.send_cents.take(actions)
+        return np.where(lost, -send, gain), np.where(lost, send, cost)
+
     def action_gains(self) -> NDArray[np.float64]:
         """As ``gains``, for every row and action."""
         lost = self._failing(self.world.moment())[:, None] & self._of_channel

@@ -43,7 +43,7 @@ class Rationing(VectorEnv[Any, Any, Any]):
         self.fresh = np.ones(self.num_envs, np.int64)
         self.age = self.np_random.integers(LENGTH, size=self.num_envs)
         self.ended = np.zeros(self.num_envs, np.bool_)
-        return self._observe(), {}
+        return self._observe(), self._hidden()
 
     def step(self, actions: Any) -> Any:
         played = ~self.ended
@@ -65,8 +65,15 @@ class Rationing(VectorEnv[Any, Any, Any]):
             "spend_cents": 1.0 * contacted,
             "expected_spend_cents": 1.0 * contacted,
             "budget_price": np.zeros(self.num_envs),
-        }
+        } | self._hidden()
         return self._observe(), cents, np.zeros(self.num_envs, np.bool_), self.ended.copy(), info
+
+    def _hidden(self) -> Any:
+        """Nothing but what is seen, and what each action pays at once."""
+        prospects = np.zeros((self.num_envs, 4), np.float32)
+        prospects[:, CONTACT] = PAYS[self.scene] * self.fresh
+        prospects[:, MISTAKE] = -50.0
+        return {"hidden": seen(self.scene, self.fresh), "prospects": prospects}
 
     def _observe(self) -> Any:
         return {
@@ -97,3 +104,10 @@ def every_state() -> tuple[np.ndarray, np.ndarray]:
 
 OPTIMUM = [CONTACT if (scene == 2 and fresh) else SILENT for scene, fresh in STATES]
 GREEDY = [CONTACT if fresh else SILENT for _, fresh in STATES]
+
+
+class Spent:
+    """What actions leave behind: a contact uses up the cycle, which is all that is hidden."""
+
+    group = (0, 1, 0, 0)
+    hidden = ((0.0,) * 6, (0.0,) * 6)

@@ -9,7 +9,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from agents.q_learner import DuelingNetwork, QLearner, QModule
 from agents.q_learning import UPLIFT_CONTACT_PRICE, QLearning, QLearningConfig
 from agents.silence_value import SilenceValue
-from tests.agents.rationing import OPTIMUM, Rationing, every_state
+from tests.agents.rationing import OPTIMUM, Rationing, Spent, every_state
 
 pytestmark = [
     pytest.mark.slow,  # starts Ray and trains
@@ -43,6 +43,17 @@ def test_it_learns_to_wait_for_the_contact_that_pays_most(reward: str) -> None:
     algorithm.stop()
     assert rows.argmax(axis=1).tolist() == OPTIMUM
     assert (rows[:, 3] == 0).all()
+
+
+def test_a_critic_teaches_it_the_same() -> None:
+    algorithm = make(reward="lasting", burdens=Spent(), critic_hidden=(32,), steps_ahead=4)
+    for _ in range(60):
+        algorithm.train()
+    rows = algorithm.policy().probabilities(*every_state())
+    runner = algorithm.env_runner.module.get_state()
+    algorithm.stop()
+    assert rows.argmax(axis=1).tolist() == OPTIMUM
+    assert not any(name.startswith(("critic", "target")) for name in runner)
 
 
 def test_only_the_uplift_has_a_price_of_contact_unless_one_is_given() -> None:
@@ -158,7 +169,7 @@ def module() -> QModule:
     built = QModule(
         observation_space=env.single_observation_space,
         action_space=env.single_action_space,
-        model_config={"hidden": (8,), "insight_width": 0, "crossed": ()},
+        model_config={"hidden": (8,), "burdens": None, "crossed": ()},
     )
     built.make_target_networks()
     with torch.no_grad():  # a target network that differs, as it does in training

@@ -20,7 +20,7 @@ from tests.agents.rationing import Rationing, every_state
 def module() -> QModule:
     torch.manual_seed(0)
     env = Rationing()
-    config = {"hidden": (8,), "insight_width": 0, "crossed": (0, 2, 5)}
+    config = {"hidden": (8,), "burdens": None, "crossed": (0, 2, 5)}
     q = QModule(
         observation_space=env.single_observation_space,
         action_space=env.single_action_space,
