@@ -40,9 +40,10 @@ class Experience:
     """Steps of many users, one row a step.
 
     ``columns`` has observations float32 [N, D], action_mask bool [N, A] and, where the environment
-    tells it, hidden float32 [N, H] and prospects float32 [N, A], all once more as ``next_...``; actions int64, whether they were
-    greedy bool, rewards float64 (cents), terminateds and truncateds bool, the user's row in the
-    environment int64, and the numbers of ``INFORMATION``, float64 [N] each.
+    tells them, hidden float32 [N, H] and prospects float32 [N, A], all once more as ``next_...``;
+    actions int64, whether they were greedy bool, rewards float64 (cents), terminateds and
+    truncateds bool, the user's row in the environment int64, and the numbers of ``INFORMATION``,
+    float64 [N] each.
     """
 
     columns: dict[str, NDArray[Any]]
