@@ -215,7 +215,7 @@ def _say(config: DistilConfig, figures: dict[str, Any]) -> None:
         *(_lost(each) for each in (figures, *figures["at_other_budget_prices"])),
         f"({figures['evaluation']['users']} users x {figures['evaluation']['days']:g} days)",
     ]
-    Console(stderr=True).print("\n".join(lines), highlight=False)
+    Console(stderr=True).print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
 def _lost(judged: dict[str, Any]) -> str:

@@ -53,7 +53,7 @@ def run_export(config: ExportConfig) -> None:
         print(json.dumps(said | {"lineage": lineage(bundle.manifest.seed)}))
         return
     line = f"{bundle.policy.describe()} -> {config.out}, {len(content):,} bytes"
-    Console(stderr=True).print(line, highlight=False)
+    Console(stderr=True).print(line, highlight=False, soft_wrap=True)
 
 
 def onnx_bytes(bundle: Bundle) -> bytes:

@@ -185,4 +185,6 @@ def _print(config: ScoreConfig, info: ScoreInfo, score: Score) -> None:
     console = Console()
     console.print(table)
     speed = f"{rate:,.0f} a second, {score.decisions / score.cpu_seconds:,.0f} a second of a core"
-    console.print(f"{score.seconds:.1f} s, {speed} -> {config.out}", highlight=False)
+    console.print(
+        f"{score.seconds:.1f} s, {speed} -> {config.out}", highlight=False, soft_wrap=True
+    )

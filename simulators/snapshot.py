@@ -96,7 +96,7 @@ def run_snapshot(config: SnapshotConfig, load_policy: LoadPolicy) -> None:
         print(json.dumps(result | {"lineage": origin}))
         return
     line = f"{file.users:,} users in {seconds:.1f} s -> {config.out}"
-    Console(stderr=True).print(line, highlight=False)
+    Console(stderr=True).print(line, highlight=False, soft_wrap=True)
 
 
 def _groups(first: int, users: int) -> list[NDArray[np.int64]]:
