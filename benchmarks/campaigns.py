@@ -90,6 +90,8 @@ class CampaignsConfig:
     """Folder with hillstrom.csv.gz and drinkless_mrt.csv.gz, or one of them; read in place."""
     splits: Annotated[int, tyro.conf.arg(metavar="SEEDS")] = 3
     """How many times the users are split anew; each half is judged by what the other taught."""
+    outcomes: tuple[Literal["visit", "spend", "opened"], ...] = ("visit", "spend", "opened")
+    """What is judged: visits and spending of hillstrom, openings of drink_less."""
     seed: int = 0
     """The first of the seeds of splits and learners."""
     alpha: float = 0.1
@@ -138,7 +140,7 @@ def _check(config: CampaignsConfig) -> None:
 def _results(config: CampaignsConfig) -> Iterator[Result]:
     """The campaigns whose files are there, one after the other."""
     with quiet_ray(None):
-        for measure in MEASURES:
+        for measure in (each for each in MEASURES if each.outcome in config.outcomes):
             path = config.data / measure.csv
             if not path.is_file():
                 print(f"{measure.campaign} left out: no {path}", file=sys.stderr)
