@@ -152,9 +152,13 @@ def test_planners_take_part_on_request_and_the_shares_are_drawn(
 
 @pytest.mark.slow
 def test_the_table_names_everybody(
-    kept: Path, evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
+    kept: Path,
+    evaluate: Evaluate,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     evaluate(*SHORT)
+    monkeypatch.setenv("COLUMNS", "200")
     given = ["deep=uniform", "deep=constant:gift/push", *SHORT, "--kept", str(kept)]
     assert main(["evaluate", *given]) == 0
     shown = capsys.readouterr().out
