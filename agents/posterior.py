@@ -80,7 +80,8 @@ class LinearPosterior(nn.Module):
         counted = np.ones(len(actions)) if weights is None else weights
         ages = torch.arange(len(actions) - 1, -1, -1)
         phi, arms, paid, weighed = (
-            torch.as_tensor(np.asarray(column)) for column in (features, actions, rewards, counted)
+            torch.from_numpy(np.array(column))  # a copy: Ray's arrays are read-only
+            for column in (features, actions, rewards, counted)
         )
         self.add(self.sums_of(phi, arms, paid, weighed, ages), len(actions))
 

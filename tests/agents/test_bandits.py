@@ -186,53 +186,6 @@ def test_sums_keep_float64_over_a_checkpoint_and_the_policy_is_bit_equal(tmp_pat
     restored.stop()
 
 
-@pytest.mark.parametrize("half_life", [np.inf, 500.0])
-def test_two_learners_and_one_have_the_same_sums_of_the_same_decisions(half_life: float) -> None:
-    """Also of an odd number of them, which RLlib shares out unevenly, and of a single one."""
-    algorithms = [from_log(learners, half_life=half_life) for learners in (0, 2)]
-    one, two = algorithms
-    for rows in (1_001, 1, 64):
-        for algorithm in algorithms:
-            algorithm.learn(*log(rows, seed=rows))
-    for name, array in sums(one).items():
-        np.testing.assert_allclose(sums(two)[name], array, rtol=1e-9, atol=1e-9)
-    both = two.learner_group.foreach_learner(
-        lambda learner: learner.module["default_policy"].unwrapped().get_state()
-    )
-    first, second = (result.get() for result in both)
-    for name, array in first.items():
-        np.testing.assert_array_equal(array, second[name])  # and know the same
-    one.stop()
-    two.stop()
-
-
-def test_what_two_runners_meet_adds_up_in_two_learners() -> None:
-    """Every decision of both runners is seen on its way and summed up by hand."""
-    config = LinearBanditConfig().environment(Rationing).debugging(seed=0, log_level="ERROR")
-    config.env_runners(num_env_runners=2, num_envs_per_env_runner=16, rollout_fragment_length=4)
-    algorithm: LinearBandit = config.learners(num_learners=2).build_algo()
-    alone, runners = LinearPosterior(6, 4), set()
-    for _ in range(3):
-        for experience in algorithm.collect():
-            columns = experience.columns
-            paid = algorithm.reward_cents(experience)
-            alone.learn(columns[OBSERVATIONS], columns["actions"], paid)
-            algorithm.learn(columns[OBSERVATIONS], columns["actions"], paid)
-            runners.add(len(experience))
-        algorithm.hand_over()
-    held = algorithm.env_runner_group.foreach_env_runner(
-        lambda runner: runner.module.get_state()["means"], local_env_runner=False
-    )
-    for name, array in sums(algorithm).items():
-        np.testing.assert_allclose(array, getattr(alone, name).numpy(), rtol=1e-9)
-    expected = algorithm.policy().means.astype(np.float32)
-    assert sum(array.sum() for array in held) != 0
-    assert int(alone.count.sum()) >= 3 * 2 * 16 * 4 - 2 * 32  # of both runners, less restarts
-    for means in held:
-        np.testing.assert_array_equal(means, expected)
-    algorithm.stop()
-
-
 def test_spaces_are_those_of_the_environment() -> None:
     config = LinearBanditConfig().environment(Rationing)
     runner = ColumnEnvRunner(config=config.env_runners(num_envs_per_env_runner=4), worker_index=0)

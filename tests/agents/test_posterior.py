@@ -137,3 +137,12 @@ def test_the_same_decisions_give_the_same_policy_to_the_bit() -> None:
     first, again = (learnt(3).policy(Greedy()) for _ in range(2))
     np.testing.assert_array_equal(first.means, again.means)
     np.testing.assert_array_equal(first.factors, again.factors)
+
+
+def test_arrays_that_nobody_may_write_to_are_learnt_from() -> None:
+    columns = decisions(10)
+    for column in columns:
+        column.flags.writeable = False
+    posterior = LinearPosterior(WIDTH, ARMS)
+    posterior.learn(*columns)
+    assert float(posterior.count.sum()) == 10
