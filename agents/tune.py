@@ -50,7 +50,7 @@ class TuneConfig:
     """Search for a learner's best settings in a world, and keep them with the policy they made."""
 
     learner: tyro.conf.Positional[LearnerName]
-    """Whose settings: q, lints, linucb, squarecb or epsgreedy."""
+    """Whose settings; q, lints, linucb, squarecb, epsgreedy and neurallinear have a space."""
     out: Path = Path("runs/tune")
     """Folder of best.yaml (for train --settings), trials.parquet and policy, a bundle."""
     preset: str = "default"

@@ -158,3 +158,23 @@ def test_a_training_that_was_killed_goes_on_from_its_last_checkpoint(
     assert main([*given, "--steps", "9000", "--resume", str(kept), "--out", str(out)]) == 0
     assert json.loads(capsys.readouterr().out)["figures"]["steps"] >= 9000
     assert load_bundle(out).manifest.figures["steps"] >= 9000
+
+
+def test_a_training_begun_anew_counts_its_steps_from_the_very_beginning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = []
+    for steps in (20_000, 40_000):  # the second is the first one, begun anew
+        given = ["train", "q", "--preset", "small", "--evaluate-users", "0", "--json", "--go-on"]
+        places = ["--checkpoint", str(tmp_path / "kept"), "--out", str(tmp_path / "policy")]
+        assert main([*given, *places, "--steps", str(steps)]) == 0
+        taken.append(json.loads(capsys.readouterr().out)["figures"]["steps"])
+    assert 20_000 <= taken[0] < 40_000 <= taken[1] < 20_000 + 40_000
+
+
+@pytest.mark.parametrize("beside", [[], ["--checkpoint", "kept", "--resume", "kept"]])
+def test_going_on_asks_for_the_folder_of_checkpoints_alone(
+    beside: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["train", "q", "--go-on", "--out", str(tmp_path / "policy"), *beside]) == 2
+    assert "--go-on goes on from --checkpoint" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import yaml
 from agents.__main__ import main
 from agents.learners import LEARNERS, LearnerName
 from agents.policy import load_bundle
-from agents.spaces import CONTACT_PRICE, SPACES, defaults_of, read_settings
+from agents.spaces import CONTACT_PRICE, SPACES, defaults_of, read_settings, space_of
 from agents.trial import RUNGS
 from envs.errors import InputError
 
@@ -21,10 +21,17 @@ from envs.errors import InputError
 def test_a_space_names_settings_of_its_learner_and_holds_their_defaults(
     learner: LearnerName,
 ) -> None:
-    takes = inspect.signature(LEARNERS[learner].make().training).parameters.keys() | {"lr", "gamma"}
+    made = LEARNERS[learner].make()
+    kinds = [kind for kind in type(made).__mro__ if "training" in vars(kind)]
+    takes = {name for kind in kinds for name in inspect.signature(kind.training).parameters}
     assert SPACES[learner].keys() - {CONTACT_PRICE} <= takes
     for name, value in defaults_of(learner).items():
         assert value in SPACES[learner][name], name
+
+
+def test_a_learner_without_a_space_is_refused() -> None:
+    with pytest.raises(InputError, match="no settings of cql"):
+        space_of("cql")
 
 
 def settings_file(folder: Path, **content: Any) -> Path:
