@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from agents import columns
+from agents.log_steps import read_steps
+from agents.policy import load_policy
 from agents.transitions import (
     FOLLOWED,
     MASK,
@@ -21,7 +23,11 @@ from agents.transitions import Columns as Rows
 from envs.catalogue import load_catalogue
 from envs.clock import DAY
 from envs.encoding import Encoding
+from simulators.__main__ import main
 from simulators.logs.logged import Log
+from simulators.logs.pieces import survey
+from simulators.make import world_factory
+from simulators.rollout import rollout
 
 CATALOGUE = load_catalogue(Path("simulators/logs/campaigns/hillstrom.yaml"))
 WIDTH = Encoding(CATALOGUE).width
@@ -108,3 +114,20 @@ def test_the_columns_are_called_as_learners_call_them() -> None:
 
     for name in ("OBSERVATIONS", "MASK", "NEXT_OBSERVATIONS", "NEXT_MASK", "ELAPSED"):
         assert getattr(here, name) == getattr(columns, name)
+
+
+def test_a_log_of_the_world_gives_the_steps_that_were_played(tmp_path: Path) -> None:
+    given = ["log", "--preset", "small", "--users", "20", "--days", "2", "--seed", "3", "--json"]
+    assert main([*given, "--out", str(tmp_path / "log")]) == 0
+    found = read_steps(survey(tmp_path / "log"))
+    (learnt,) = found.once(100_000, 0)
+    world = world_factory("small")(20, 3)
+    trace = rollout(world, load_policy("uniform", world.catalogue), np.arange(20), 2.0)
+    user, days = trace.column("user"), trace.column("elapsed_days")
+    followed = np.append(user[1:] == user[:-1], False)
+    played = np.stack([trace.column("net_cents"), days], axis=1)[followed]
+    steps_of_log = np.stack([learnt["rewards"], learnt["elapsed_days"]], axis=1)
+    assert len(steps_of_log) == len(played) > 0
+    for rows in (played, steps_of_log):
+        rows[:] = rows[np.lexsort(rows.T)]
+    np.testing.assert_allclose(steps_of_log, played, rtol=1e-12)
