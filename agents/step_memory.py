@@ -87,7 +87,8 @@ class StepMemory:
         self.rewards += np.bincount(pairs, steps.rewards, cells * actions).reshape(cells, actions)
         keys = (pairs * cells + steps.next_cells) * MOST_MASKS + self._places(steps.next_masks)
         self.keys, path = np.unique(np.concatenate([self.keys, keys]), return_inverse=True)
-        self.discounts = np.bincount(path, np.concatenate([self.discounts, steps.discounts]))
+        sums = np.bincount(path, np.concatenate([self.discounts, steps.discounts]))
+        self.discounts = sums.astype(np.float64)
 
     def _places(self, masks: Flags) -> Numbers:
         """The place of each mask among those that occurred; new ones are appended."""

@@ -69,6 +69,14 @@ def test_linear_programming_finds_the_same_optimum(model: FiniteModel, best: Sol
     assert found.fun == pytest.approx(float(model.start @ best.values), rel=1e-7)
 
 
+def test_a_policy_that_draws_is_worth_the_mean_of_what_it_draws(model: FiniteModel) -> None:
+    allowed = np.isfinite(model.rewards.T)
+    chances = allowed / allowed.sum(axis=1, keepdims=True)
+    values = model.values_under(chances)
+    worth = np.where(allowed.T, model.worth(values), 0.0)
+    assert np.abs((chances.T * worth).sum(axis=0) - values).max() < 1e-8
+
+
 def test_looking_ahead_pays(model: FiniteModel, best: Solution) -> None:
     silence = model.values_of(np.zeros(len(model.states), np.int64))
     myopic = model.values_of(model.myopic())
