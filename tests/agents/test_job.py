@@ -5,11 +5,13 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ray.cluster_utils import Cluster
+from ray.job_submission import JobSubmissionClient
 
 from agents.curves import curves_beside
 from agents.policy import load_bundle
@@ -23,15 +25,33 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def wait_until_it_takes_jobs(address: str) -> None:
+    """The dashboard answers before the agent that runs jobs is there."""
+    patience = time.monotonic() + 120
+    while True:
+        try:
+            JobSubmissionClient(address).submit_job(entrypoint="true")
+            return
+        except (RuntimeError, ConnectionError):
+            if time.monotonic() > patience:
+                raise
+            time.sleep(0.5)
+
+
 @pytest.fixture
 def dashboard() -> Iterator[str]:
-    """The address of a cluster's dashboard: a head for the driver, a machine for a runner."""
+    """The address of a cluster's dashboard: one machine for the driver and a runner.
+
+    Machines of a cluster that are one in truth unpack a job's working directory over each other.
+    """
     port = free_port()
-    head = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": port}
+    head = {"num_cpus": 2, "include_dashboard": True, "dashboard_port": port,
+            "dashboard_agent_listen_port": free_port()}  # fmt: skip
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
-        cluster.add_node(num_cpus=1)
-        yield f"http://127.0.0.1:{port}"
+        address = f"http://127.0.0.1:{port}"
+        wait_until_it_takes_jobs(address)
+        yield address
     finally:
         cluster.shutdown()
 
