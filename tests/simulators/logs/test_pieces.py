@@ -51,7 +51,7 @@ def test_a_bad_row_of_a_later_piece_is_counted_from_the_top_of_the_file(
     log = numbered(100)
     log.propensities[62] = 0.0
     write_log(log, tmp_path / "a.parquet")
-    with pytest.raises(LogError, match="a.parquet: row 63, column 'propensity': 0.0"):
+    with pytest.raises(LogError, match=r"a\.parquet: row 63, column 'propensity': 0\.0"):
         read_piece(survey(tmp_path / "a.parquet").pieces[1])
 
 
