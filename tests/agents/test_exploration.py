@@ -85,7 +85,7 @@ def test_a_rule_is_known_again_by_the_names_of_its_numbers(rule: Rule) -> None:
     "settings", [{"floor": 1.5}, {"floor": 0.1, "alpha": -1.0}, {"floor": 0.1, "beta": 1.0}, {}]
 )
 def test_settings_of_no_rule_are_refused(settings: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="floor is 1.5|alpha is -1.0|no rule"):
+    with pytest.raises(ValueError, match=r"floor is 1\.5|alpha is -1\.0|no rule"):
         rule_of(settings)
 
 

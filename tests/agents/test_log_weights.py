@@ -28,9 +28,12 @@ def test_a_randomised_log_is_not_weighed_at_all() -> None:
 
 
 def test_with_propensities_a_bandit_learns_right_from_a_log_that_misleads_without() -> None:
-    """Reward is quadratic, models are linear. Action 1 pays x squared, a third on average, and was
-    mostly tried where x is near 0; action 0 pays 0.2 everywhere. By symmetry the linear fit is
-    flat: at its mean where it was tried, about 0.15, or at a third for everybody."""
+    """Reward is quadratic, models are linear.
+
+    Action 1 pays x squared, a third on average, and was mostly tried where x is near 0; action 0
+    pays 0.2 everywhere. By symmetry the linear fit is flat: at its mean where it was tried, about
+    0.15, or at a third for everybody.
+    """
     rng = np.random.default_rng(3)
     n = 20_000
     x = rng.uniform(-1, 1, size=n)
