@@ -92,7 +92,9 @@ def test_too_many_cells_are_refused() -> None:
         f"  - {{name: a{n}, kind: choice, values: [x, y, z]}}\n" for n in range(3)
     )
     catalogue: Catalogue = parse_catalogue(text)
-    with pytest.raises(InputError, match=rf"276,480 cells times 7 .* {MOST_VALUES:,} values: use q"):
+    with pytest.raises(
+        InputError, match=rf"276,480 cells times 7 .* {MOST_VALUES:,} values: use q"
+    ):
         Cells.of(catalogue)
     plain = replace(catalogue, attributes=catalogue.attributes[:1])
     assert Cells.of(plain).size == len(TUPLES)
