@@ -1,4 +1,4 @@
-"""Commands of the learners: ``python -m agents train|tune|evaluate|price|ope|score|export|distil``."""
+"""Commands of the learners: ``python -m agents train|tune|evaluate|ope|score|export|...``."""
 
 from __future__ import annotations
 

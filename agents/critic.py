@@ -29,6 +29,9 @@ class Burdens(Protocol):
 class Critic(nn.Module):
     """The value of what follows an action, given all there is to know."""
 
+    group: Tensor
+    effects: Tensor
+
     def __init__(self, width: int, layers: tuple[int, ...], burdens: Burdens) -> None:
         """``width`` is that of an observation."""
         super().__init__()

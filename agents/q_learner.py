@@ -108,7 +108,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
 
     def get_target_network_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
         """Networks and those that follow them."""
-        pairs = [(self.net, self.target)]
+        pairs: list[tuple[nn.Module, nn.Module]] = [(self.net, self.target)]
         return pairs if self.critic is None else [*pairs, (self.critic, self.critic_target)]
 
     def get_non_inference_attributes(self) -> list[str]:
@@ -218,7 +218,7 @@ class QLearner(TorchLearner):
             chosen = fwd_out[VALUES].gather(1, actions[:, None])[:, 0]
             loss = _distance(chosen, target, config.huber)
         else:
-            chosen, lesson = _criticised(module, batch, actions, fwd_out[VALUES])
+            chosen, lesson = _criticised(module.critic, batch, actions, fwd_out[VALUES])
             loss = _distance(chosen, target, config.huber) + lesson
         watched = {"value_mean": chosen.detach().mean(), "loss": loss.detach()}
         self.metrics.log_dict(watched, key=module_id, window=1)
@@ -256,11 +256,11 @@ def _distance(values: Tensor, target: Tensor, huber: bool) -> Tensor:
 
 
 def _criticised(
-    module: QModule, batch: dict[str, Tensor], actions: Tensor, values: Tensor
+    critic: Critic, batch: dict[str, Tensor], actions: Tensor, values: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The critic's values of the actions taken, [N], and what its lesson costs the network."""
     prospects, situation = batch[PROSPECTS], (batch[OBSERVATIONS], batch[HIDDEN])
-    chosen = prospects.gather(1, actions[:, None])[:, 0] + module.critic(*situation, actions)
+    chosen = prospects.gather(1, actions[:, None])[:, 0] + critic(*situation, actions)
     with torch.no_grad():
-        teacher = prospects + module.critic.every(*situation)
+        teacher = prospects + critic.every(*situation)
     return chosen, taught(values, teacher, batch[MASK].bool())

@@ -57,7 +57,7 @@ class QLearningConfig(AlgorithmConfig):
         self.rollout_fragment_length = 16
         self.train_batch_size_per_learner = 512
         self.gamma = 0.97
-        self.lr = 3e-4
+        self.lr = 1e-3
         self.reward: LearningReward = "lasting"
         self.contact_price: float | None = None
         self.reward_scale = 0.01

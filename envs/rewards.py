@@ -41,4 +41,7 @@ class RewardParts:
 
     def reward(self, budget_price: float | NDArray[np.float64]) -> NDArray[np.float64]:
         """Net value less ``budget_price`` (cents per cent, one or [N]) x spend, float64 [N]."""
-        return self.net_cents() - budget_price * self.spend_cents()
+        priced: NDArray[np.float64] = np.multiply(
+            budget_price, self.spend_cents(), dtype=np.float64
+        )
+        return self.net_cents() - priced

@@ -10,7 +10,8 @@ Room map, each file one concept:
 * ``scenes``: where they go and when; ``signals``: what an app has of it, noisy and partly missing.
 * ``hidden``: need, fatigue, the discount they are used to; ``disclosure``: presets that tell the
   need.
-* ``behaviour``: how they react, as chances; ``expectations``: what that is worth on average.
+* ``behaviour``: how they react, as chances; ``expectations``: what that is worth on average;
+  ``insight``: what a critic is told of it.
 * ``contacts``, ``journey``, ``baskets``, ``reports``: what came of contacts, the way to the next
   scene, what was bought, what an application sees.
 * ``purchases``, ``partings``: bought now or later and sometimes returned; channels and people lost;

@@ -96,7 +96,8 @@ class Expectations:
         rate = 2 / 7 * traits.needs_per_week  # moves a day
         waiting = rate / (rate - np.log(GAMMA))
         waiting = np.where(hidden.ripe, waiting, waiting**2)
-        return self._behaviour.loyal(traits, hidden) * margin * waiting - silence
+        later: Cents = self._behaviour.loyal(traits, hidden) * margin * waiting - silence
+        return later
 
     def gain(
         self,
