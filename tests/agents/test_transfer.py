@@ -185,7 +185,8 @@ def test_only_q_learning_begins_with_a_bundle(capsys: pytest.CaptureFixture[str]
 @pytest.mark.usefixtures("small_ray")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_training_begins_with_what_a_bundle_knows(tmp_path: Path) -> None:
-    given = ["train", "q", "--preset", "small", "--evaluate-users", "0", "--json"]
+    from agents.train import TrainConfig, world_algorithm
+
     catalogue = catalogue_for("small", None)
     rng = np.random.default_rng(0)
     sizes = [Encoding(catalogue).width, 12, len(catalogue.actions)]
@@ -196,11 +197,13 @@ def test_training_begins_with_what_a_bundle_knows(tmp_path: Path) -> None:
     policy = QNetworkPolicy(layers, 0.02)
     figures = {"reward_scale": 0.005}  # half of Q-learning's own
     save_bundle(tmp_path / "first", policy, catalogue, lineage(0), figures)
-    again = ["--warm-start", str(tmp_path / "first"), "--out", str(tmp_path / "again")]
-    assert main([*given, *again, "--steps", "1"]) == 0  # too few to learn anything from
+    start = TrainConfig("q", preset="small", warm_start=tmp_path / "first")
+    algorithm = world_algorithm(start)
+    begun = algorithm.policy()
+    algorithm.stop()
     observations = rng.normal(size=(20, sizes[0])).astype(np.float32)
     np.testing.assert_allclose(
-        load_bundle(tmp_path / "again").policy.values(observations),
+        begun.values(observations),
         2.0 * policy.values(observations),
         rtol=1e-3,
         atol=1e-3,
