@@ -30,7 +30,8 @@ What learns (RLlib, torch, the simulators):
 * ``offline``: conservative Q-learning from a log alone; ``transitions``: what followed on each of
   its decisions; ``log_steps``: logs of any size, in batches; ``offline_training``: as a command.
 * ``transfer``: a policy carried over to another catalogue, and learning that begins with it.
-* ``train``: from a learner's name to a bundle.
+* ``train``: from a learner's name to a bundle; ``learners``: the names; ``world_training``,
+  ``log_training``: in the world, and from a log.
 * ``tune``: from a learner's name to its best settings; ``spaces``: which settings are searched;
   ``search``: by whom; ``trial``: one of them.
 

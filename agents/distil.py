@@ -26,7 +26,7 @@ from agents.distilling import (
 )
 from agents.judging import Field, Outcome, Weekly, interval, play
 from agents.policy import Bundle, QNetworkPolicy, check_place, load_bundle, save_bundle
-from agents.train import OTHER_LUCK
+from agents.world_training import OTHER_LUCK
 from envs.encoding import Encoding
 from envs.errors import InputError
 from envs.lineage import lineage

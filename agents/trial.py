@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from agents.judging import Field, Weekly, interval, play
 from agents.spaces import CONTACT_PRICE
-from agents.train import TrainConfig, one_quiet_thread, world_algorithm
+from agents.train import TrainConfig, one_quiet_thread
+from agents.world_training import world_algorithm
 
 RUNGS: Final = (1, 3, 9)
 """Ninths of a trial's training after which it is judged; the worse trials end there."""

@@ -28,8 +28,9 @@ from agents.judging import Field, play
 from agents.learners import LearnerName
 from agents.policy import save_bundle
 from agents.spaces import defaults_of, space_of
-from agents.train import SECONDS, TrainConfig, check_training, environment, evaluation
+from agents.train import TrainConfig, check_training
 from agents.trial import Task
+from agents.world_training import SECONDS, environment, evaluation
 from envs.catalogue import Catalogue
 from envs.errors import InputError
 from envs.lineage import lineage

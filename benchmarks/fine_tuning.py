@@ -22,8 +22,9 @@ from rich.table import Table
 
 from agents.judging import Field, play
 from agents.policy import Policy, load_bundle, load_policy, save_bundle
-from agents.train import TrainConfig, one_quiet_thread, world_algorithm
+from agents.train import TrainConfig, one_quiet_thread
 from agents.transfer import transferred
+from agents.world_training import world_algorithm
 from envs.catalogue import DEFAULT_CATALOGUE, load_catalogue
 from envs.lineage import lineage
 from simulators.cluster import quiet_ray

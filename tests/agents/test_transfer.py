@@ -185,7 +185,8 @@ def test_only_q_learning_begins_with_a_bundle(capsys: pytest.CaptureFixture[str]
 @pytest.mark.usefixtures("small_ray")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_training_begins_with_what_a_bundle_knows(tmp_path: Path) -> None:
-    from agents.train import TrainConfig, world_algorithm
+    from agents.train import TrainConfig
+    from agents.world_training import world_algorithm
 
     catalogue = catalogue_for("small", None)
     rng = np.random.default_rng(0)
