@@ -72,7 +72,7 @@ class TrainConfig:
     """Bandits: decisions after which one weighs half; nothing is forgotten when left out."""
     weight_limit: float | None = None
     """Bandits with --log: largest weight of a decision by its propensity; 1 for all if left out."""
-    days: float = 28.0
+    days: float = 56.0
     """Length of an episode."""
     runners: int = 0
     """Remote processes that collect experience; 0: this one does."""
