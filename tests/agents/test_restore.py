@@ -125,7 +125,7 @@ with quiet_ray(None, 2):
 """
 
 
-@pytest.mark.parametrize("learner", SMALL)
+@pytest.mark.parametrize("learner", ("q", "lints"))
 def test_another_process_with_two_runners_decides_bit_for_bit_the_same(
     learner: LearnerName, tmp_path: Path
 ) -> None:
