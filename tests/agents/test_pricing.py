@@ -52,6 +52,7 @@ def test_the_spend_of_a_crowd_falls_with_the_price() -> None:
     assert spends[0] > spends[1] > spends[2] > spends[3] == 0.0
 
 
+@pytest.mark.slow
 def test_the_command_finds_prices_and_judges_them_on_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

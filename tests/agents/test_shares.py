@@ -61,6 +61,7 @@ def test_the_interval_of_a_share_covers_it() -> None:
     assert 453 <= covered <= 495
 
 
+@pytest.mark.slow
 def test_the_interval_over_training_seeds_covers_the_mean_of_all_seeds() -> None:
     """500 times 4 seeds that differ and share the users' luck: at least 453 of them covered."""
     luck, covered = np.random.default_rng(2), 0
