@@ -30,6 +30,7 @@ def test_every_row_is_a_decision_and_follows_from_the_row_before_it() -> None:
     assert not columns["terminateds"].any()
 
 
+@pytest.mark.slow
 def test_rows_of_a_restart_are_dropped() -> None:
     runner = make_runner(users=16)
     ticks = LENGTH + 1  # within which every user ends exactly once

@@ -49,6 +49,7 @@ def evaluate(
     return run
 
 
+@pytest.mark.slow
 def test_it_prints_one_object_with_every_rival(evaluate: Evaluate) -> None:
     found = evaluate("silence", "constant:gift/push", *SHORT, "--seeds", "2")
     rivals = {"silence", "uniform", "best_constant", "rule_book", "myopic", "myopic_priced"}
@@ -65,6 +66,7 @@ def test_it_prints_one_object_with_every_rival(evaluate: Evaluate) -> None:
     assert found["lineage"]["commit"] and found["lineage"]["command"]
 
 
+@pytest.mark.slow
 def test_silence_closes_nothing_and_the_exact_optimum_all(evaluate: Evaluate) -> None:
     found = evaluate(*SHORT)
     for name, closed in (("silence", 0.0), ("oracle", 1.0)):

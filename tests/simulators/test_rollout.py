@@ -138,6 +138,7 @@ def test_only_the_same_users_and_luck_are_compared(trace: Trace) -> None:
             paired_difference(trace, other)
 
 
+@pytest.mark.slow
 def test_pairing_takes_away_most_of_the_noise() -> None:
     silent = played(300, 14, rows=300, policy="silence")
     active = played(300, 14, rows=300, policy="rule_book")

@@ -24,6 +24,7 @@ def test_each_moment_is_measured_by_one_experiment() -> None:
     assert sorted(measured) == sorted(moment.name for moment in moments())
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_figures() -> None:
     presets = {"default": find_preset("default")}
     names = ["match_3_to_1", "success_of_contact_7"]

@@ -49,6 +49,7 @@ def test_what_falls_short_of_the_exact_optimum_has_the_mean_of_a_plain_simulatio
     assert ran["myopic"].value_cents.std() < 0.5 * ran["myopic"].net_cents.std()
 
 
+@pytest.mark.slow
 def test_a_second_seed_is_other_luck_for_the_same_users() -> None:
     model = finite_model(TABULAR, CATALOGUE, START)
     course, _ = finite_course(setting(10, 7.0), (0, 1), model)

@@ -35,6 +35,7 @@ def copies(plan: Plan, n: int, seed: int = 0, preset: Preset = SMALL) -> Synthet
     return world
 
 
+@pytest.mark.slow
 def test_a_plan_that_does_not_look_ahead_values_contacts_as_the_world_does() -> None:
     kinds = tuple(replace(kind, loyalty=0.0) for kind in SMALL.archetypes)
     blind = replace(SMALL, archetypes=kinds)  # without loyalty nothing hangs on the way onward
@@ -49,6 +50,7 @@ def test_a_plan_that_does_not_look_ahead_values_contacts_as_the_world_does() -> 
     assert np.allclose(worth[allowed], gains[allowed], rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_the_optimum_is_above_silence_and_below_it_without_channels(plan: Plan) -> None:
     assert plan.value_cents > 1.01 * plan.silence_cents
     nobody = replace(plan.traits, consents=np.zeros(1, np.uint16))
