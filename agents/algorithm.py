@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Self
 
+import gymnasium as gym
 import numpy as np
 import ray
 from numpy.typing import NDArray
@@ -22,11 +23,33 @@ from ray.rllib.utils.metrics import (
     TIMERS,
 )
 
-from agents.columns import Experience
+from agents.columns import MASK, OBSERVATIONS, Experience
 from agents.endurance import PAUSE_S, Lookout
 from agents.rewards import learning_reward
 
 MODULE = f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}"
+
+
+class FromLog(AlgorithmConfig):
+    """What configurations share whose learners need no environment."""
+
+    def from_log(self, width: int, actions: int) -> Self:
+        """Learn from a log instead of an environment.
+
+        Args:
+            width: of an observation, D.
+            actions: number of actions, A.
+        """
+        self._is_online = False
+        return self.environment(
+            observation_space=gym.spaces.Dict(
+                {
+                    OBSERVATIONS: gym.spaces.Box(-np.inf, np.inf, (width,), np.float32),
+                    MASK: gym.spaces.Box(0, 1, (actions,), np.int8),
+                }
+            ),
+            action_space=gym.spaces.Discrete(actions),
+        )
 
 
 class OfferAlgorithm(Algorithm):

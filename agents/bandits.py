@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any, Self
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
-from agents.algorithm import OfferAlgorithm
-from agents.columns import MASK, OBSERVATIONS, ColumnEnvRunner
+from agents.algorithm import FromLog, OfferAlgorithm
+from agents.columns import OBSERVATIONS, ColumnEnvRunner
 from agents.exploration import RULES, Rule, RuleName
 from agents.linear_learner import AGE, PRIOR, REWARD, WEIGHT, LinearLearner, LinearModule
 from agents.log_weights import inverse_propensity_weights
@@ -25,7 +23,7 @@ CHUNK = 50_000
 """Rows of a log that are added up at once."""
 
 
-class LinearBanditConfig(AlgorithmConfig):
+class LinearBanditConfig(FromLog):
     """Settings of the linear bandits: what is believed, and the rule of choice."""
 
     def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
@@ -87,24 +85,6 @@ class LinearBanditConfig(AlgorithmConfig):
             if value is not None:
                 setattr(self, name, value)
         return self
-
-    def from_log(self, width: int, actions: int) -> Self:
-        """Learn from a log instead of an environment.
-
-        Args:
-            width: of an observation, D.
-            actions: number of actions, A.
-        """
-        self._is_online = False
-        return self.environment(
-            observation_space=gym.spaces.Dict(
-                {
-                    OBSERVATIONS: gym.spaces.Box(-np.inf, np.inf, (width,), np.float32),
-                    MASK: gym.spaces.Box(0, 1, (actions,), np.int8),
-                }
-            ),
-            action_space=gym.spaces.Discrete(actions),
-        )
 
     @property
     def exploration(self) -> Rule:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Self
 
-import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,7 +13,8 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.utils.checkpoints import Checkpointable
 from torch import Tensor
 
-from agents.columns import ELAPSED, MASK, OBSERVATIONS
+from agents.algorithm import FromLog
+from agents.columns import ELAPSED, MASK
 from agents.log_steps import LogSteps
 from agents.q_learner import REWARD, VALUES, QLearner
 from agents.q_learning import LEARNT, QLearning, QLearningConfig
@@ -24,7 +24,7 @@ LEARNT_ROWS = "log_rows_learnt"
 """Metric: rows of the log that minibatches were made of, counted again each time round."""
 
 
-class ConservativeQConfig(QLearningConfig):
+class ConservativeQConfig(FromLog, QLearningConfig):
     """Settings of conservative Q-learning; those of Q-learning hold as well."""
 
     def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
@@ -46,24 +46,6 @@ class ConservativeQConfig(QLearningConfig):
         if alpha is not None:
             self.alpha = alpha
         return self
-
-    def from_log(self, width: int, actions: int) -> Self:
-        """Learn from a log instead of an environment.
-
-        Args:
-            width: of an observation, D.
-            actions: number of actions, A.
-        """
-        self._is_online = False
-        return self.environment(
-            observation_space=gym.spaces.Dict(
-                {
-                    OBSERVATIONS: gym.spaces.Box(-np.inf, np.inf, (width,), np.float32),
-                    MASK: gym.spaces.Box(0, 1, (actions,), np.int8),
-                }
-            ),
-            action_space=gym.spaces.Discrete(actions),
-        )
 
     def get_default_learner_class(self) -> type[ConservativeQLearner]:
         """Its learner."""
