@@ -9,13 +9,13 @@ from envs.commands import Command, run_commands
 
 COMMANDS: Final = {
     "train": Command("agents.train", "TrainConfig", "run_train"),
-    "tune": Command("agents.tune", "TuneConfig", "run_tune"),
-    "evaluate": Command("agents.evaluate", "EvaluateConfig", "run_evaluate"),
-    "price": Command("agents.price", "PriceConfig", "run_price"),
+    "tune": Command("agents.training.tune", "TuneConfig", "run_tune"),
+    "evaluate": Command("agents.judging.evaluate", "EvaluateConfig", "run_evaluate"),
+    "price": Command("agents.judging.price", "PriceConfig", "run_price"),
     "ope": Command("agents.ope", "OpeConfig", "run_ope"),
-    "score": Command("agents.score", "ScoreConfig", "run_score"),
-    "export": Command("agents.export", "ExportConfig", "run_export"),
-    "distil": Command("agents.distil", "DistilConfig", "run_distil"),
+    "score": Command("agents.shipping.score", "ScoreConfig", "run_score"),
+    "export": Command("agents.shipping.export", "ExportConfig", "run_export"),
+    "distil": Command("agents.shipping.distil", "DistilConfig", "run_distil"),
 }
 
 

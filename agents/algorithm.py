@@ -24,8 +24,8 @@ from ray.rllib.utils.metrics import (
 )
 
 from agents.columns import MASK, OBSERVATIONS, Experience
-from agents.endurance import PAUSE_S, Lookout
-from agents.rewards import learning_reward
+from agents.learning.endurance import PAUSE_S, Lookout
+from agents.learning.rewards import learning_reward
 
 MODULE = f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}"
 

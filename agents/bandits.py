@@ -14,10 +14,10 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from agents.algorithm import FromLog, OfferAlgorithm
 from agents.columns import OBSERVATIONS, ColumnEnvRunner
-from agents.exploration import RULES, Rule, RuleName
-from agents.linear_learner import AGE, PRIOR, REWARD, WEIGHT, LinearLearner, LinearModule
-from agents.log_weights import inverse_propensity_weights
-from agents.rewards import LearningReward
+from agents.learning.linear_learner import AGE, PRIOR, REWARD, WEIGHT, LinearLearner, LinearModule
+from agents.learning.log_weights import inverse_propensity_weights
+from agents.learning.rewards import LearningReward
+from agents.policies.exploration import RULES, Rule, RuleName
 
 CHUNK = 50_000
 """Rows of a log that are added up at once."""
@@ -63,14 +63,14 @@ class LinearBanditConfig(FromLog):
         """Set what is learnt and how; None leaves a setting as it is.
 
         Args:
-            reward: see ``agents.rewards``.
+            reward: see ``agents.learning.rewards``.
             ridge: prior precision of a parameter, in units of the noise.
             noise: standard deviation of a reward that is believed at first, cents.
             noise_weight: how many decisions that belief is worth.
             half_life: decisions after which one weighs half; infinite: nothing is forgotten.
             weight_limit: largest weight of a logged decision by its propensity, see
-                ``agents.log_weights``; 0: all count alike, whoever took them.
-            rule: see ``agents.exploration``.
+                ``agents.learning.log_weights``; 0: all count alike, whoever took them.
+            rule: see ``agents.policies.exploration``.
             spread: of Thompson sampling: factor on the posterior's standard deviations.
             alpha: of LinUCB: deviations above the mean that are hoped for.
             sharpness: of SquareCB: factor on its gamma, sqrt(n / d) / noise.

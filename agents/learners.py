@@ -28,7 +28,7 @@ class Learner:
     """Whether it learns from a log as well: its configuration has ``from_log``, its algorithm
     ``learn``."""
     only_from_log: bool = False
-    """Whether it learns from nothing else, round after round (``agents.offline_training``)."""
+    """Whether it learns from nothing else, round after round (``agents.logs.offline_training``)."""
 
     def make(self) -> Any:
         """Its configuration."""
@@ -55,7 +55,7 @@ LEARNERS: Final[Mapping[LearnerName, Learner]] = {
     "epsgreedy": _bandit("epsilon-greedy in linear models", rule="greedy", floor=0.05),
     "neurallinear": Learner(
         "Thompson sampling, linear in a network's last layer",
-        "agents.neural_bandit",
+        "agents.learning.neural_bandit",
         "NeuralLinearConfig",
         from_log=True,
     ),

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from agents.algorithm import FromLog
 from agents.columns import ELAPSED, MASK
-from agents.log_steps import LogSteps
-from agents.q_learner import REWARD, VALUES, QLearner
+from agents.learning.q_learner import REWARD, VALUES, QLearner
+from agents.learning.silence_value import fit_silence_value
+from agents.logs.log_steps import LogSteps
 from agents.q_learning import LEARNT, QLearning, QLearningConfig
-from agents.silence_value import fit_silence_value
 
 LEARNT_ROWS = "log_rows_learnt"
 """Metric: rows of the log that minibatches were made of, counted again each time round."""

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.baselines import make_baseline
-from agents.estimators import (
+from agents.logs.estimators import (
     ESTIMATORS,
     Estimate,
     Floats,

@@ -21,11 +21,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from agents.baselines import is_baseline, make_baseline
-from agents.linear_gaussian import LinearGaussianPolicy
-from agents.neural_linear import NeuralLinearPolicy
-from agents.q_network import QNetworkPolicy
-from agents.table_policy import TablePolicy
-from agents.wide_and_deep import WideAndDeepPolicy
+from agents.policies.linear_gaussian import LinearGaussianPolicy
+from agents.policies.neural_linear import NeuralLinearPolicy
+from agents.policies.q_network import QNetworkPolicy
+from agents.policies.table_policy import TablePolicy
+from agents.policies.wide_and_deep import WideAndDeepPolicy
 from envs.catalogue import Catalogue, parse_catalogue
 from envs.decisions import Policy as DecidingPolicy
 from envs.encoding import Encoding

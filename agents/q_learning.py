@@ -27,13 +27,13 @@ from agents.columns import (
     Experience,
     ReplayColumns,
 )
-from agents.critic import Burdens
-from agents.multistep import lengthened
-from agents.q_learner import REWARD, QLearner, QModule
-from agents.q_network import QNetworkPolicy
-from agents.rewards import BEYOND_SILENCE, LearningReward
-from agents.silence_value import fit_silence_value
-from agents.wide_and_deep import WideAndDeepPolicy
+from agents.learning.critic import Burdens
+from agents.learning.multistep import lengthened
+from agents.learning.q_learner import REWARD, QLearner, QModule
+from agents.learning.rewards import BEYOND_SILENCE, LearningReward
+from agents.learning.silence_value import fit_silence_value
+from agents.policies.q_network import QNetworkPolicy
+from agents.policies.wide_and_deep import WideAndDeepPolicy
 
 UPLIFT_CONTACT_PRICE = 15.0
 """Cents a contact that make up for what ``uplift`` leaves out: part of the sales after a contact
@@ -107,7 +107,7 @@ class QLearningConfig(AlgorithmConfig):
         """Set what is learnt and how; None leaves a setting as it is.
 
         Args:
-            reward: see ``agents.rewards``.
+            reward: see ``agents.learning.rewards``.
             contact_price: cents that a contact has to earn beyond its own costs; when left out
                 ``UPLIFT_CONTACT_PRICE`` for ``uplift``, else 0.
             reward_scale: learnt values per cent of reward.
@@ -117,8 +117,8 @@ class QLearningConfig(AlgorithmConfig):
             wide: whether the network has a wide part, where it is told which features to cross.
             crossed: columns of the observation that are crossed with all of them.
             critic: whether a critic learns with, where the environment tells what is hidden.
-            burdens: what actions leave behind, see ``agents.critic``; with them, and an environment
-                that tells what is hidden, a critic teaches the network that chooses.
+            burdens: what actions leave behind, see ``agents.learning.critic``; with them, and an
+                environment that tells what is hidden, a critic teaches the network that chooses.
             critic_hidden: widths of the critic's hidden layers.
             steps_ahead: steps that a return is made of at most.
             huber: Huber's loss instead of the square; under-values rare large rewards.

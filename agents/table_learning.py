@@ -13,7 +13,6 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from agents.algorithm import OfferAlgorithm
-from agents.cells import Cells
 from agents.columns import (
     NEXT_MASK,
     NEXT_OBSERVATIONS,
@@ -21,8 +20,8 @@ from agents.columns import (
     ColumnEnvRunner,
     Experience,
 )
-from agents.rewards import LearningReward
-from agents.table_learner import (
+from agents.learning.rewards import LearningReward
+from agents.learning.table_learner import (
     CELLS,
     DISCOUNT,
     NEXT_CELLS,
@@ -30,7 +29,8 @@ from agents.table_learner import (
     TableLearner,
     TableModule,
 )
-from agents.table_policy import TablePolicy
+from agents.policies.cells import Cells
+from agents.policies.table_policy import TablePolicy
 from envs.catalogue import Catalogue
 from envs.errors import InputError
 from simulators.presets import catalogue_for
@@ -67,7 +67,7 @@ class TableLearningConfig(AlgorithmConfig):
         """Set what is learnt and how; None leaves a setting as it is.
 
         Args:
-            reward: see ``agents.rewards``.
+            reward: see ``agents.learning.rewards``.
             cells: how what is seen is numbered; by the environment's catalogue when left out.
             sweeps: most sweeps of the memory an iteration.
             epsilon: share of the actions in training that are drawn blindly.

@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.exploration import RULES, RuleName
-from agents.posterior import LinearPosterior
+from agents.learning.posterior import LinearPosterior
+from agents.policies.exploration import RULES, RuleName
 from benchmarks.rounds import Rounds
 from envs.decisions import draw_actions
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
 
-from agents.exploration import RuleName
+from agents.policies.exploration import RuleName
 from benchmarks.bandit_players import Ours, Player, VowpalWabbit
 from benchmarks.rounds import Rounds
 

@@ -20,8 +20,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agents.estimators import Estimate
 from agents.learners import LEARNERS
+from agents.logs.estimators import Estimate
 from benchmarks.targeting import (
     REACHES,
     Brings,
@@ -207,8 +207,8 @@ def learnt(learner: LearnerName, log: Log, seed: int, alpha: float) -> Brings:
 
 def _conservative(settings: Any, log: Log) -> Brings:
     """The values of conservative Q-learning, in the unit of the reward."""
-    from agents.log_steps import InMemory, LogSteps
-    from agents.transitions import FOLLOWED, decisions, transitions
+    from agents.logs.log_steps import InMemory, LogSteps
+    from agents.logs.transitions import FOLLOWED, decisions, transitions
 
     found = transitions(decisions(log))
     found[FOLLOWED] = np.zeros(len(log), np.bool_)  # what came the next day is no part of it

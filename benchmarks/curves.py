@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from agents.baselines import make_baseline
-from agents.judging import Field, play
+from agents.judging.field import Field, play
 from agents.policy import Policy
 from simulators.value import Estimate
 

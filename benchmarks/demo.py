@@ -16,7 +16,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from agents.judging import Field, play, rivals
+from agents.judging.field import Field, play, rivals
 from agents.policy import Policy
 from benchmarks.children import Child, ChildError
 from benchmarks.comparison import Comparison, compare

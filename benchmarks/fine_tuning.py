@@ -20,11 +20,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agents.judging import Field, play
+from agents.judging.field import Field, play
 from agents.policy import Policy, load_bundle, load_policy, save_bundle
-from agents.train import TrainConfig, one_quiet_thread
-from agents.transfer import transferred
-from agents.world_training import world_algorithm
+from agents.train import one_quiet_thread
+from agents.training.settings import TrainConfig
+from agents.training.transfer import transferred
+from agents.training.world_training import world_algorithm
 from envs.catalogue import DEFAULT_CATALOGUE, load_catalogue
 from envs.lineage import lineage
 from simulators.cluster import quiet_ray

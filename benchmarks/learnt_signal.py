@@ -14,7 +14,7 @@ from gymnasium.vector import VectorWrapper
 from ray.rllib.core.columns import Columns
 
 from agents.columns import INFORMATION
-from agents.rewards import LearningReward, learning_reward
+from agents.learning.rewards import LearningReward, learning_reward
 from simulators.make import offer_vector_env
 
 PROBE_STEPS = 50

@@ -22,7 +22,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.columns import MASK, OBSERVATIONS
-from agents.q_network import QNetworkPolicy
+from agents.policies.q_network import QNetworkPolicy
 
 Layers = tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
 ENDLESS = 1_000_000_000

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.policy import QNetworkPolicy, save_bundle
-from agents.scoring import ROWS
+from agents.shipping.scoring import ROWS
 from envs.catalogue import Catalogue, load_catalogue
 from envs.encoding import Encoding
 from envs.lineage import lineage

@@ -1,8 +1,8 @@
 """RLlib's own deep Q-learning on the same problem: its runner, replay buffer and learner.
 
 Only the network is ours, because RLlib's cannot see a mask: the same layers as
-``agents.q_learner.QModule`` has, behind the interfaces that the stock learner asks for. Choice,
-exploration and the training pass are those of the stock module.
+``agents.learning.q_learner.QModule`` has, behind the interfaces that the stock learner asks for.
+Choice, exploration and the training pass are those of the stock module.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ray.rllib.utils.schedules.scheduler import Scheduler
 from torch import Tensor, nn
 
 from agents.columns import MASK, OBSERVATIONS
-from agents.q_learner import DuelingNetwork
-from agents.q_network import QNetworkPolicy
+from agents.learning.q_learner import DuelingNetwork
+from agents.policies.q_network import QNetworkPolicy
 
 
 class MaskedQModule(DefaultDQNTorchRLModule):

@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.estimators import (
+from agents.logs.estimators import (
     Estimate,
     check_weights,
     doubly_robust,

@@ -120,7 +120,7 @@ def _paces(config: TrainingBenchmark, bar: Bar) -> Paces:
 
 def _curves(config: TrainingBenchmark, bar: Bar) -> list[Curve]:
     """Train every contestant for its share of the minutes, one after the other."""
-    from agents.judging import Field
+    from agents.judging.field import Field
     from benchmarks.contestants import Problem, contestants
     from benchmarks.curves import Checkpoints, Curve, Judge
 

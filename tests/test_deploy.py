@@ -11,7 +11,7 @@ import tyro
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from agents.train import TrainConfig, check_training
+from agents.training.settings import TrainConfig, check_training
 from tests.test_cluster import pinned
 
 ROOT = Path(__file__).parent.parent

@@ -18,8 +18,8 @@ import pandas as pd
 import pytest
 import uvicorn
 
-from agents.linear_gaussian import LinearGaussianPolicy
 from agents.ope import OpeConfig, run_ope
+from agents.policies.linear_gaussian import LinearGaussianPolicy
 from agents.policy import load_bundle, save_bundle
 from envs.encoding import Encoding
 from envs.lineage import lineage

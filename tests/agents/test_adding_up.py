@@ -7,7 +7,7 @@ import pytest
 
 from agents.bandits import LinearBandit, LinearBanditConfig
 from agents.columns import OBSERVATIONS
-from agents.posterior import SUMS, LinearPosterior
+from agents.learning.posterior import SUMS, LinearPosterior
 from simulators.cluster import quiet_ray
 from tests.agents.rationing import Rationing
 

@@ -9,11 +9,11 @@ import torch
 
 from agents.bandits import LinearBandit, LinearBanditConfig
 from agents.columns import MASK, OBSERVATIONS, ColumnEnvRunner
-from agents.exploration import RULES, RuleName
 from agents.learners import LEARNERS, LearnerName
-from agents.linear_learner import LinearModule
-from agents.log_weights import inverse_propensity_weights
-from agents.posterior import SUMS, LinearPosterior
+from agents.learning.linear_learner import LinearModule
+from agents.learning.log_weights import inverse_propensity_weights
+from agents.learning.posterior import SUMS, LinearPosterior
+from agents.policies.exploration import RULES, RuleName
 from tests.agents.rationing import GREEDY, OPTIMUM, Rationing, every_state
 
 pytestmark = [

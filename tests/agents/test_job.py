@@ -13,8 +13,8 @@ import pytest
 from ray.cluster_utils import Cluster
 from ray.job_submission import JobSubmissionClient
 
-from agents.curves import curves_beside
 from agents.policy import load_bundle
+from agents.training.curves import curves_beside
 
 ROOT = Path(__file__).parent.parent.parent
 

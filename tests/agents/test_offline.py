@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.log_steps import InMemory, LogSteps
+from agents.logs.log_steps import InMemory, LogSteps
+from agents.logs.transitions import FOLLOWED
 from agents.offline import ConservativeQConfig, ConservativeQLearning, soft_maximum
-from agents.transitions import FOLLOWED
 from tests.agents.rationing import CONTACT, LENGTH, MISTAKE, OPTIMUM, Rationing, every_state
 
 pytestmark = [

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from agents.estimators import (
+from agents.logs.estimators import (
     ESTIMATORS,
     Limits,
     check_weights,

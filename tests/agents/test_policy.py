@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save
 
-from agents.exploration import Thompson
+from agents.policies.exploration import Thompson
 from agents.policy import (
     BundleError,
     LinearGaussianPolicy,

@@ -6,9 +6,9 @@ import pytest
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-from agents.q_learner import DuelingNetwork, QLearner, QModule
+from agents.learning.q_learner import DuelingNetwork, QLearner, QModule
+from agents.learning.silence_value import SilenceValue
 from agents.q_learning import UPLIFT_CONTACT_PRICE, QLearning, QLearningConfig
-from agents.silence_value import SilenceValue
 from tests.agents.rationing import OPTIMUM, Rationing, Spent, every_state
 
 pytestmark = [

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from agents.algorithm import OfferAlgorithm
-from agents.cells import Cells
 from agents.learners import LEARNERS, LearnerName
+from agents.policies.cells import Cells
 from tests.agents.rationing import Rationing, every_state
 
 pytestmark = [

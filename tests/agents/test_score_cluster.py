@@ -10,7 +10,7 @@ from ray.cluster_utils import Cluster
 
 from agents.__main__ import main
 from agents.baselines import Uniform
-from agents.scoring import Scorer
+from agents.shipping.scoring import Scorer
 from envs.catalogue import load_catalogue
 from simulators.make import world_factory
 from simulators.snapshot import Life, people_after

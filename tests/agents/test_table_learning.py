@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from agents.__main__ import main
-from agents.cells import Cells
+from agents.policies.cells import Cells
 from agents.policy import load_bundle
 from agents.table_learning import TableLearning, TableLearningConfig
 from envs.errors import InputError

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.estimators import doubly_robust
+from agents.logs.estimators import doubly_robust
 from benchmarks import campaigns
 from benchmarks.campaigns import MAPPINGS, MEASURES, net
 from benchmarks.targeting import (

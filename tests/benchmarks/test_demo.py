@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agents.baselines import make_baseline
-from agents.judging import Field, play
+from agents.judging.field import Field, play
 from benchmarks.demo import free_port, judge
 from envs.catalogue import load_catalogue
 

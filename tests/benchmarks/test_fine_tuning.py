@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.judging import Field, play
+from agents.judging.field import Field, play
 from agents.policy import load_policy
 from benchmarks.fine_tuning import changed_catalogue
 from envs.catalogue import load_catalogue

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agents.baselines import Uniform
-from agents.pieces import pieces_of
+from agents.shipping.pieces import pieces_of
 from benchmarks.scoring import ScoringBenchmark, best_of, ratios, users_file
 from envs.catalogue import load_catalogue
 from simulators.make import world_factory

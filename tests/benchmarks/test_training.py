@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agents.baselines import make_baseline
-from agents.judging import Field
+from agents.judging.field import Field
 from benchmarks.curves import Checkpoints, Curve, Judge, Point, standings
 from benchmarks.training import main
 from simulators.presets import catalogue_for
@@ -69,7 +69,7 @@ def test_learners_of_others_earn_what_ours_learns_from() -> None:
 @IGNORED
 def test_sb3_plays_a_masked_action_as_silence() -> None:
     pytest.importorskip("stable_baselines3", reason="stable-baselines3 is in the extra `bench`")
-    from agents.q_network import QNetworkPolicy
+    from agents.policies.q_network import QNetworkPolicy
     from benchmarks.sb3_dqn import PlayedAsSilence
 
     weight = np.zeros((5, 3))  # two features, three actions: the last one always seems best

@@ -1,0 +1,89 @@
+"""The dual search: what a cent has to cost so that a policy spends a budget and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from agents.judging.players import Deciding
+from agents.policy import Policy
+from envs.catalogue import Catalogue
+from envs.errors import InputError
+from simulators.cluster import everywhere
+from simulators.oracle.attained import Attained, Users, play
+from simulators.presets import Preset
+
+Ids = NDArray[np.int64]
+ROWS: Final = 2048
+"""Users side by side."""
+CLOSE: Final = 0.002
+"""Share of a budget that the search may miss it by."""
+TRIES: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Users of a world, all with the same luck under every price."""
+
+    preset: Preset
+    catalogue: Catalogue
+    users: int
+    days: float
+    seed: int
+    workers: int = 0
+    address: str | None = None
+
+    def spend(self, policy: Policy, budget_price: float) -> float:
+        """Cents a user-week that a policy spends when it is told that price."""
+        return self.values(policy, budget_price)[1]
+
+    def values(self, policy: Policy, budget_price: float) -> tuple[float, float]:
+        """Mean net value and spend under a policy that is told a price, cents a user-week."""
+        playing = partial(_played, self, Deciding("priced", policy, budget_price))
+        ids = np.arange(self.users)
+        pieces = np.array_split(ids, -(-self.users // ROWS))
+        played = list(everywhere(playing, pieces, self.address, self.workers))
+        value = np.concatenate([part.value_cents for part in played])
+        spend = np.concatenate([part.spend_cents for part in played])
+        return float(value.mean()), float(spend.mean())
+
+
+def _played(crowd: Crowd, player: Deciding, ids: Ids) -> Attained:
+    where = crowd.preset, crowd.catalogue, crowd.seed
+    return play(*where, player, Users(ids), crowd.days, all_rules=True)
+
+
+def price_for(budget: float, spend: Callable[[float], float], highest: float) -> float:
+    """The lowest price at which the spend keeps to a budget.
+
+    The spend falls with the price, in small steps: the root is found between a price that is too
+    low and one that is high enough (Brent's method), until it is near enough.
+
+    Args:
+        budget: cents a user-week, above 0.
+        spend: cents a user-week at a price.
+        highest: price above which nobody looks, the highest of the training.
+
+    Raises:
+        InputError: even the highest price spends more.
+    """
+    if spend(0.0) <= budget:
+        return 0.0
+    least = spend(highest)
+    if least > budget * (1 + CLOSE):
+        raise InputError(
+            f"budget {budget:g} cannot be kept: at the highest price, {highest:g}, the policy "
+            f"spends {least:.2f} cents a user-week; train with a higher --highest-budget-price"
+        )
+
+    def beyond(price: float) -> float:
+        missed = spend(price) / budget - 1
+        return 0.0 if abs(missed) < CLOSE else missed
+
+    return float(brentq(beyond, 0.0, highest, xtol=1e-5, maxiter=TRIES, disp=False))
