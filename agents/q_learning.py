@@ -29,7 +29,7 @@ from agents.columns import (
 )
 from agents.learning.critic import Burdens
 from agents.learning.multistep import lengthened
-from agents.learning.q_learner import REWARD, QLearner, QModule
+from agents.learning.q_learner import REWARD, QLearner, QModule, exploring
 from agents.learning.rewards import BEYOND_SILENCE, LearningReward
 from agents.learning.silence_value import fit_silence_value
 from agents.policies.q_network import QNetworkPolicy
@@ -78,7 +78,7 @@ class QLearningConfig(AlgorithmConfig):
         self.epsilon_last = 0.1
         self.epsilon_steps = 400_000
         self.silence_share = 0.5
-        self.floor = 0.01
+        self.floor = 0.001
 
     def training(
         self,
@@ -205,10 +205,8 @@ class QLearning(OfferAlgorithm):
 
     def exploration(self) -> dict[str, float]:
         """The chance that an action is not the best one known."""
-        config = self.config
-        done = min(1.0, self.sampled_steps() / config.epsilon_steps)
-        fallen = done * (config.epsilon_first - config.epsilon_last)
-        return {"epsilon": config.epsilon_first - fallen}
+        of, done = self.config, self.sampled_steps()
+        return {"epsilon": exploring(of.epsilon_first, of.epsilon_last, of.epsilon_steps, done)}
 
     def policy(self) -> QNetworkPolicy | WideAndDeepPolicy:
         """What has been learnt, as a policy."""

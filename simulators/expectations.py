@@ -83,20 +83,22 @@ class Expectations:
         """
         rows, displaced = contacts.rows, np.zeros(len(silence))
         sale = contacts.chances.sale()
-        displaced[rows] = sale * self.later(traits, hidden, silence).take(rows)
+        displaced[rows] = sale * self.later(traits, hidden, rows, silence.take(rows))
         return displaced
 
-    def later(self, traits: Traits, hidden: Hidden, silence: Cents) -> Cents:
-        """What the need brings here after this step on average with no contact, float64 [N].
+    def later(self, traits: Traits, hidden: Hidden, rows: Rows, silence: Cents) -> Cents:
+        """What the need brings here after this step on average with no contact, float64 [M].
 
         Discounted ``GAMMA`` a day, as if needs moved on at the same rate at all hours and nobody
-        left in the meantime; an open need has one move before it, others have two.
+        left in the meantime; an open need has one move before it, others have two. ``rows`` and
+        ``silence`` are [M].
         """
-        margin = self._baskets.mean_margin(traits.basket_cents)
-        rate = 2 / 7 * traits.needs_per_week  # moves a day
+        margin = self._baskets.mean_margin(traits.basket_cents.take(rows))
+        rate = 2 / 7 * traits.needs_per_week.take(rows)  # moves a day
         waiting = rate / (rate - np.log(GAMMA))
-        waiting = np.where(hidden.ripe, waiting, waiting**2)
-        later: Cents = self._behaviour.loyal(traits, hidden) * margin * waiting - silence
+        waiting = np.where(hidden.ripe.take(rows), waiting, waiting**2)
+        loyal = self._behaviour.loyal(traits, hidden).take(rows)
+        later: Cents = loyal * margin * waiting - silence
         return later
 
     def gain(

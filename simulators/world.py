@@ -223,8 +223,9 @@ class SyntheticWorld:
         """
         chances, silence = self._funnel(rows, actions)
         traits, hidden, means = self.traits, self.hidden, self.expectations
-        gain = means.gain(traits, hidden, rows, actions, chances, silence.take(rows))
-        gain -= chances.sale() * means.later(traits, hidden, silence).take(rows)
+        silence = silence.take(rows)
+        gain = means.gain(traits, hidden, rows, actions, chances, silence)
+        gain -= chances.sale() * means.later(traits, hidden, rows, silence)
         return gain, means.cost(traits, rows, actions, chances)
 
     def gains(self, rows: Rows, actions: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -82,6 +82,11 @@ def _arrays(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return weight.T, bias
 
 
+def exploring(first: float, last: float, steps: int, done: int) -> float:
+    """The chance that an action is not the best one known, after ``done`` steps."""
+    return first + min(1.0, done / steps) * (last - first)
+
+
 class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
     """The network that chooses, the target network, and the value of silence.
 
@@ -149,10 +154,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
         """
         rng: np.random.Generator = kwargs["rng"]
         config = self.model_config
-        done = min(1.0, t / config["epsilon_steps"])
-        epsilon = config["epsilon_first"] + done * (
-            config["epsilon_last"] - config["epsilon_first"]
-        )
+        epsilon = exploring(*(config[f"epsilon_{name}"] for name in ("first", "last", "steps")), t)
         mask = batch[MASK].numpy()
         draws = rng.random((len(mask), 2))
         any_allowed = np.where(mask, rng.random(mask.shape), -1.0).argmax(axis=1)

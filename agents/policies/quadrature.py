@@ -36,21 +36,23 @@ def best_probabilities(means: Floats, deviations: Floats, mask: Bools) -> Floats
     Returns:
         float64 [N, A], 0 where not allowed, rows sum to 1.
     """
-    answer = np.zeros(means.shape)
     low, contenders = _contenders(means, deviations, mask)
-    width = int(contenders.sum(axis=1).max(initial=0))
-    if width == 0:
-        return answer
-    arms = np.argsort(~contenders, axis=1, kind="stable")[:, :width]  # [N, K]
-    kept = np.take_along_axis(contenders, arms, axis=1)
-    m = np.where(kept, np.take_along_axis(means, arms, axis=1), -np.inf)
-    s = np.where(kept, np.take_along_axis(deviations, arms, axis=1), 1.0)
-    edges = _panel_edges(m, s, kept, low)  # [N, P + 1]
-    nodes = (edges.shape[1] - 1) * len(NODES)
-    step = max(1, BLOCK // (nodes * width))
-    for start in range(0, len(m), step):
-        rows = slice(start, start + step)
-        np.put_along_axis(answer[rows], arms[rows], _integrate(m[rows], s[rows], edges[rows]), 1)
+    answer: Floats = contenders.astype(np.float64)  # whoever has no rival is certain
+    counts = contenders.sum(axis=1)
+    for count in np.unique(counts[counts > 1]):  # most rows have few contenders
+        rows = np.flatnonzero(counts == count)
+        arms = np.nonzero(contenders[rows])[1].reshape(len(rows), count)
+        m, s = (np.take_along_axis(of[rows], arms, axis=1) for of in (means, deviations))
+        answer[rows[:, None], arms] = _of_contenders(m, s, low[rows])
+    return answer
+
+
+def _of_contenders(m: Floats, s: Floats, low: Floats) -> Floats:
+    """The chances of rows of rivals, [N, K], that the maximum surely exceeds ``low``, [N]."""
+    edges = _panel_edges(m, s, low)  # [N, P + 1]
+    step = max(1, BLOCK // ((edges.shape[1] - 1) * len(NODES) * m.shape[1]))
+    blocks = [slice(start, start + step) for start in range(0, len(m), step)]
+    answer = np.concatenate([_integrate(m[rows], s[rows], edges[rows]) for rows in blocks])
     answer /= answer.sum(axis=1, keepdims=True)
     return answer
 
@@ -61,21 +63,19 @@ def _contenders(means: Floats, deviations: Floats, mask: Bools) -> tuple[Floats,
     return low, mask & (means + REACH * deviations >= low[:, None])
 
 
-def _panel_edges(m: Floats, s: Floats, kept: Bools, low: Floats) -> Floats:
+def _panel_edges(m: Floats, s: Floats, low: Floats) -> Floats:
     """Edges of the panels of each row, float64 [N, P + 1]; rows that need fewer repeat edges.
 
     The axis is measured in widths of the narrowest Gaussian that matters there, and cut evenly.
     """
     reach = REACH + PANEL  # so that a panel that leaves a narrow Gaussian starts outside it
-    ends = np.concatenate([np.where(kept, m - reach * s, low[:, None]),
-                           np.where(kept, m + reach * s, low[:, None])], axis=1)  # fmt: skip
-    ends.sort(axis=1)
+    ends = np.sort(np.concatenate([m - reach * s, m + reach * s], axis=1), axis=1)
     middle = (ends[:, 1:] + ends[:, :-1]) / 2
-    near = kept[:, None, :] & (np.abs(middle[:, :, None] - m[:, None, :]) <= reach * s[:, None, :])
+    near = np.abs(middle[:, :, None] - m[:, None, :]) <= reach * s[:, None, :]
     narrowest = np.where(near, s[:, None, :], np.inf).min(axis=2)  # [N, 2K - 1]
     lengths = np.diff(ends, axis=1) / narrowest
     measure = np.concatenate([np.zeros((len(m), 1)), np.cumsum(lengths, axis=1)], axis=1)
-    high = np.where(kept, m + REACH * s, -np.inf).max(axis=1)
+    high = (m + REACH * s).max(axis=1)
     first = _interpolate(low[:, None], ends, measure)
     last = _interpolate(high[:, None], ends, measure)
     panels = max(1, math.ceil(float((last - first).max()) / PANEL))

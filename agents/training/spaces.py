@@ -45,16 +45,22 @@ _BELIEF: Final[Space] = {
     "noise": Between(100.0, 2000.0, logarithmic=True),
     CONTACT_PRICE: Between(0.0, 60.0),
 }
+_NETWORK: Final[Space] = {
+    "lr": Between(1e-4, 2e-3, logarithmic=True),
+    "gamma": Between(0.9, 0.995),
+    "tau": Between(0.05, 0.8, logarithmic=True),
+    "updates": OneOf((16, 32, 64)),
+    "hidden": OneOf(((64, 64), (128, 128), (256, 256))),
+    "silence_share": Between(0.2, 0.8),
+    CONTACT_PRICE: Between(0.0, 40.0),
+}
 SPACES: Final[Mapping[LearnerName, Space]] = {
-    "q": {
-        "lr": Between(1e-4, 2e-3, logarithmic=True),
-        "gamma": Between(0.9, 0.995),
-        "tau": Between(0.05, 0.8, logarithmic=True),
-        "updates": OneOf((16, 32, 64)),
-        "steps_ahead": OneOf((1, 4, 8, 16)),
-        "hidden": OneOf(((64, 64), (128, 128), (256, 256))),
+    "q": {"steps_ahead": OneOf((1, 4, 8, 16)), **_NETWORK},
+    "naiveq": _NETWORK,
+    "table": {
+        "epsilon": Between(0.02, 0.5, logarithmic=True),
         "silence_share": Between(0.2, 0.8),
-        CONTACT_PRICE: Between(0.0, 40.0),
+        "sweeps": OneOf((10, 20, 50, 100)),
     },
     "lints": {"spread": Between(0.1, 2.0, logarithmic=True), **_BELIEF},
     "linucb": {"alpha": Between(0.1, 3.0, logarithmic=True), **_BELIEF},
