@@ -72,7 +72,7 @@ class QLearningConfig(AlgorithmConfig):
         self.huber = False
         self.tau = 0.3
         self.updates = 32
-        self.replay_rows = 200_000
+        self.replay_rows = 2_000_000
         self.first_rows = 20_000
         self.epsilon_first = 1.0
         self.epsilon_last = 0.1
@@ -124,7 +124,8 @@ class QLearningConfig(AlgorithmConfig):
             huber: Huber's loss instead of the square; under-values rare large rewards.
             tau: share of the network that the target network takes over after each iteration.
             updates: minibatches an iteration.
-            replay_rows: steps that are remembered.
+            replay_rows: steps that are remembered, about a kilobyte each in the preset default;
+                with a tenth of them what is learnt at last hangs on the few people in them.
             first_rows: steps before the first update.
             epsilon: exploration at first, at last, and the steps in between.
             silence_share: share of the explored actions that is silence.
