@@ -73,7 +73,7 @@ def best_constant(field: Field, candidates: Iterable[Constant] | None = None) ->
     return known[int(np.argmax(values))]
 
 
-PRICES = (0.0, 10.0, 20.0, 30.0, 40.0, 60.0)
+PRICES = (0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 20.0, 30.0, 45.0)
 """Cents that a contact may have to earn beyond its own costs."""
 
 

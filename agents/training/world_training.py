@@ -22,7 +22,7 @@ OTHER_LUCK = 1_000_000
 """Added to the seed of training: it meets other people than an evaluation with the same seed."""
 SECONDS = 60.0
 """How long to learn when nobody says."""
-PRICE_USERS = 400
+PRICE_USERS = 200
 """On whom prices of a contact are tried."""
 
 Learnt = tuple[Catalogue, Any, dict[str, Any]]
@@ -154,7 +154,7 @@ def _choose_price(algorithm: Any, config: TrainConfig, catalogue: Catalogue) -> 
     from agents.judging.field import Field, best_contact_price
 
     field = Field(
-        catalogue, config.preset, PRICE_USERS, days=min(14.0, config.days),
+        catalogue, config.preset, PRICE_USERS, days=min(28.0, config.days),
         seeds=(config.seed + OTHER_LUCK,),
     )  # fmt: skip
     price = best_contact_price(field, algorithm.policy())
