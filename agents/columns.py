@@ -227,8 +227,14 @@ def _standing(
 class ReplayColumns:
     """The latest steps, in a ring of preallocated columns."""
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+    def __init__(self, capacity: int, together: int = 1) -> None:
+        """Make no room yet.
+
+        Args:
+            capacity: rows that are kept, a multiple of ``together``.
+            together: neighbours that are only drawn together; rows are added in such groups.
+        """
+        self._capacity, self._together = capacity, together
         self._columns: dict[str, NDArray[Any]] = {}
         self._next = 0
         self._filled = 0
@@ -255,6 +261,7 @@ class ReplayColumns:
         self._filled = min(self._filled + rows, self._capacity)
 
     def sample(self, rng: np.random.Generator, size: int) -> dict[str, NDArray[Any]]:
-        """Rows drawn uniformly, with replacement."""
-        rows = rng.integers(self._filled, size=size)
+        """Rows drawn uniformly, with replacement, neighbours one after the other."""
+        groups = rng.integers(self._filled // self._together, size=size // self._together)
+        rows = (groups[:, None] * self._together + np.arange(self._together)).ravel()
         return {name: column[rows] for name, column in self._columns.items()}

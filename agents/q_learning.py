@@ -69,6 +69,7 @@ class QLearningConfig(AlgorithmConfig):
         self.burdens: Burdens | None = None
         self.critic_hidden = (128, 128)
         self.steps_ahead = 8
+        self.twins = 10.0
         self.huber = False
         self.tau = 0.3
         self.updates = 32
@@ -94,6 +95,7 @@ class QLearningConfig(AlgorithmConfig):
         burdens: Burdens | None = None,
         critic_hidden: tuple[int, ...] | None = None,
         steps_ahead: int | None = None,
+        twins: float | None = None,
         huber: bool | None = None,
         tau: float | None = None,
         updates: int | None = None,
@@ -121,6 +123,8 @@ class QLearningConfig(AlgorithmConfig):
                 environment that tells what is hidden, a critic teaches the network that chooses.
             critic_hidden: widths of the critic's hidden layers.
             steps_ahead: steps that a return is made of at most.
+            twins: weight of what the errors of twins differ in, beside the errors themselves, where
+                the environment has twins.
             huber: Huber's loss instead of the square; under-values rare large rewards.
             tau: share of the network that the target network takes over after each iteration.
             updates: minibatches an iteration.
@@ -137,8 +141,8 @@ class QLearningConfig(AlgorithmConfig):
             reward=reward, contact_price=contact_price, reward_scale=reward_scale,
             silence_steps=silence_steps, hidden=hidden, wide=wide, crossed=crossed, critic=critic,
             burdens=burdens, critic_hidden=critic_hidden, steps_ahead=steps_ahead,
-            huber=huber, tau=tau, updates=updates, replay_rows=replay_rows, first_rows=first_rows,
-            silence_share=silence_share, floor=floor,
+            twins=twins, huber=huber, tau=tau, updates=updates, replay_rows=replay_rows,
+            first_rows=first_rows, silence_share=silence_share, floor=floor,
         )  # fmt: skip
         if epsilon is not None:
             first, last, steps = epsilon
@@ -154,6 +158,11 @@ class QLearningConfig(AlgorithmConfig):
         if self.contact_price is not None:
             return self.contact_price
         return UPLIFT_CONTACT_PRICE if self.reward == "uplift" else 0.0
+
+    @property
+    def has_twins(self) -> bool:
+        """Whether every user of the environment is there twice."""
+        return bool(self.env_config.get("twins"))
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         """The Q-network."""
@@ -183,7 +192,7 @@ class QLearning(OfferAlgorithm):
     def setup(self, config: AlgorithmConfig) -> None:
         """Build runners and learners, and an empty memory."""
         super().setup(config)
-        self._replay = ReplayColumns(self.config.replay_rows)
+        self._replay = ReplayColumns(self.config.replay_rows, 2 if self.config.has_twins else 1)
         self._rng = np.random.default_rng(self.config.seed)
 
     def training_step(self) -> None:
@@ -236,8 +245,9 @@ class QLearning(OfferAlgorithm):
 
     def _remember(self, experience: Experience) -> None:
         columns, rewards = lengthened(
-            experience.columns, self._reward(experience), self.config.gamma, self.config.steps_ahead
-        )
+            experience.columns, self._reward(experience), self.config.gamma,
+            self.config.steps_ahead, self.config.has_twins,
+        )  # fmt: skip
         columns = columns | {REWARD: rewards}
         columns = {name: columns[name] for name in LEARNT if name in columns}
         for name in {PROSPECTS, NEXT_PROSPECTS} & set(columns):
@@ -246,4 +256,12 @@ class QLearning(OfferAlgorithm):
             columns[name] = priced * np.float32(self.config.reward_scale)
         for name in (REWARD, ELAPSED):
             columns[name] = columns[name].astype(np.float32)
+        if self.config.has_twins:
+            columns = {name: _side_by_side(column) for name, column in columns.items()}
         self._replay.add(columns)
+
+
+def _side_by_side(column: NDArray[Any]) -> NDArray[Any]:
+    """Twins as neighbours: each row of the first half, then its twin's."""
+    halves = column.reshape(2, -1, *column.shape[1:])
+    return halves.swapaxes(0, 1).reshape(column.shape)

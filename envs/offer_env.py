@@ -149,8 +149,9 @@ shown |
     ## Arguments
     ``make_world(num_envs, seed)``, ``num_envs``, ``days`` of an episode, ``budget_price`` (a
     number, or a range from which every person draws an own one, so that one policy learns all),
-    the ``budget_left_cents`` that every decision sees, and ``insight``, a function of the world
-    that tells a critic what is hidden.
+    the ``budget_left_cents`` that every decision sees, ``insight``, a function of the world that
+    tells a critic what is hidden, and ``twins``: rows i and i + N / 2 hold the same person with the
+    same luck and end together, so that they differ in what was decided and what came of it alone.
 
     ## Version History
     * v0: first version.
@@ -164,6 +165,7 @@ shown |
         budget_price: float | tuple[float, float] = 0.0,
         budget_left_cents: float = np.inf,
         insight: Insight | None = None,
+        twins: bool = False,
     ) -> None:
         lowest, highest = np.broadcast_to(np.asarray(budget_price, np.float64), 2).tolist()
         if num_envs < 1 or days <= 0 or not 0 <= lowest <= highest:
@@ -171,8 +173,11 @@ shown |
                 f"num_envs {num_envs} has to be 1 or more, days {days} above 0 and "
                 f"budget_price {budget_price} 0 or more, the lower end of a range first"
             )
+        if twins and num_envs % 2:
+            raise InputError(f"num_envs {num_envs} has to be even for twins")
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
         self.num_envs = num_envs
+        self._copies = 2 if twins else 1
         self._prices = lowest, highest
         self._make_world = make_world
         self._insight = insight
@@ -205,11 +210,13 @@ shown |
         super().reset(seed=seed)
         world_seed = seed if seed is not None else int(self.np_random.integers(2**31))
         self._world = self._make_world(self.num_envs, world_seed)
-        self._user = self._rows.copy()
+        self._user = self._rows % (self.num_envs // self._copies)
+        if self._copies > 1:
+            self._world.restart(self._rows, self._user)
         self._opportunity = np.zeros(self.num_envs, np.int64)
         self._until = self._world.moment().now.astype(np.int64) + self._horizon_s
         self._ended = np.zeros(self.num_envs, np.bool_)
-        self._price = self.np_random.uniform(*self._prices, self.num_envs)
+        self._price = self._drawn_prices(self.num_envs)
         return self._observe(), self._persons()
 
     def step(
@@ -228,7 +235,10 @@ shown |
         self._opportunity += active
         terminated = played.departed & active
         self._next_persons(still)
-        truncated = active & ~terminated & (self.world.moment().now >= self._until)
+        over = terminated | (self.world.moment().now >= self._until)
+        if self._copies > 1:
+            over |= np.roll(over, self.num_envs // self._copies)
+        truncated = active & ~terminated & over
         self._ended = terminated | truncated
         return self._observe(), reward, terminated, truncated, information | self._persons()
 
@@ -239,8 +249,13 @@ shown |
         self._user[rows] += self.num_envs
         self.world.restart(rows, self._user.take(rows))
         self._opportunity[rows] = 0
-        self._price[rows] = self.np_random.uniform(*self._prices, len(rows))
+        self._price[rows] = self._drawn_prices(len(rows))
         self._until[rows] = self.world.moment().now.take(rows) + np.int64(self._horizon_s)
+
+    def _drawn_prices(self, rows: int) -> NDArray[np.float64]:
+        """A price of a cent for each of so many rows, twins alike."""
+        prices = self.np_random.uniform(*self._prices, rows // self._copies)
+        return np.tile(prices, self._copies)
 
     def _observe(self) -> Observation:
         moment, users = self.world.moment(), self.world.users

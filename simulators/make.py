@@ -57,6 +57,7 @@ def offer_vector_env(
     budget_left_cents: float = float("inf"),
     stress: Sequence[str] = (),
     hidden: bool = False,
+    twins: bool = False,
 ) -> OfferVectorEnv:
     """``gymnasium.make_vec("simulators:SceneLift-v0", vectorization_mode="vector_entry_point")``.
 
@@ -70,13 +71,14 @@ def offer_vector_env(
         budget_left_cents: what every decision may still spend.
         stress: what goes wrong, see ``simulators.stress.named``; the first is innermost.
         hidden: whether ``info`` has what ``insight`` says of users, for a critic in training.
+        twins: whether every person is there twice, with the same luck.
 
     Raises:
         InputError: any of these is wrong.
     """
     make_world = world_factory(preset, _catalogue(catalogue), start, stress)
     told = insight if hidden else None
-    return OfferVectorEnv(make_world, num_envs, days, budget_price, budget_left_cents, told)
+    return OfferVectorEnv(make_world, num_envs, days, budget_price, budget_left_cents, told, twins)
 
 
 def offer_env(

@@ -14,7 +14,11 @@ Rows = NDArray[np.int64]
 
 
 def lengthened(
-    columns: dict[str, NDArray[Any]], rewards: NDArray[np.float64], gamma: float, most: int
+    columns: dict[str, NDArray[Any]],
+    rewards: NDArray[np.float64],
+    gamma: float,
+    most: int,
+    twins: bool = False,
 ) -> tuple[dict[str, NDArray[Any]], NDArray[np.float64]]:
     """The same steps, each with the steps after it that were taken greedily, ``most`` in all.
 
@@ -27,14 +31,17 @@ def lengthened(
         rewards: of its steps, float64 [N].
         gamma: discount a day.
         most: steps, 1 or more.
+        twins: whether the later half of the users are twins of the former: they go on together.
 
     Returns:
-        The columns and the sums, rows in another order.
+        The columns and the sums, rows in another order: with twins the former first, then theirs.
     """
     order = np.argsort(columns[USER_ROW], kind="stable")
     columns = {name: column[order] for name, column in columns.items()}
     rewards, elapsed = rewards[order], columns[ELAPSED]
     goes_on = _goes_on(columns)
+    if twins:
+        goes_on &= np.roll(goes_on, len(goes_on) // 2)
     last = np.arange(len(rewards))
     total, days = rewards.copy(), elapsed.copy()
     for _ in range(most - 1):

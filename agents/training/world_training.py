@@ -114,7 +114,8 @@ def _with_insight(settings: Any, config: TrainConfig) -> Any:
     if not getattr(settings, "critic", False) or settings.reward != "lasting":
         return settings
     catalogue = catalogue_for(config.preset, config.catalogue)
-    return settings.environment(env_config=settings.env_config | {"hidden": True}).training(
+    told = settings.env_config | {"hidden": True, "twins": settings.twins > 0}
+    return settings.environment(env_config=told).training(
         burdens=Burden.of(catalogue, find_preset(config.preset))
     )
 

@@ -88,3 +88,13 @@ def test_the_memory_keeps_the_latest_rows_whatever_the_chunks() -> None:
         assert len(ring) == kept
         assert set(sample["number"]) == set(range(added - kept, added))
         np.testing.assert_array_equal(sample["pair"][:, 1], -sample["number"])
+
+
+def test_neighbours_that_belong_together_are_drawn_together():
+    rng = np.random.default_rng(0)
+    ring = ReplayColumns(10, together=2)
+    for first in (0, 6, 12):
+        ring.add({"number": np.arange(first, first + 6)})
+        drawn = ring.sample(rng, 400)["number"].reshape(-1, 2)
+        assert (drawn[:, 0] % 2 == 0).all() and (drawn[:, 1] == drawn[:, 0] + 1).all()
+    assert set(drawn[:, 0]) == {8, 10, 12, 14, 16}

@@ -100,3 +100,35 @@ def test_random_allowed_actions_are_equally_likely() -> None:
 def test_wrong_arguments_are_refused_by_value(arguments: dict[str, object], named: str) -> None:
     with pytest.raises(InputError, match=named):
         make_vec(2, **arguments)
+
+
+def test_twins_who_decide_alike_live_alike() -> None:
+    env = make_vec(80, twins=True, days=3.0, budget_price=(0.0, 2.0))
+    player = RandomAllowed(0, 40)
+    observation, info = env.reset(seed=1)
+    for _ in range(60):
+        for array in (*observation.values(), *info.values()):
+            np.testing.assert_array_equal(array[:40], array[40:])
+        actions = player.actions(observation["action_mask"][:40])
+        observation, _, _, _, info = env.step(np.tile(actions, 2))
+    assert info["user"].max() >= 80 and len(set(info["user"])) == 40
+
+
+def test_twins_who_decide_otherwise_stay_together() -> None:
+    env = make_vec(80, twins=True, days=60.0)
+    env.reset(seed=1)
+    left = 0
+    for _ in range(400):
+        actions = np.concatenate([np.zeros(40, np.int64), np.full(40, 5)])
+        _, _, terminated, truncated, info = env.step(actions)
+        over = terminated | truncated
+        np.testing.assert_array_equal(over[:40], over[40:])
+        for name in ("user", "opportunity", "elapsed_days"):
+            np.testing.assert_array_equal(info[name][:40], info[name][40:])
+        left += int((terminated[:40] != terminated[40:]).sum())
+    assert left > 0
+
+
+def test_twins_need_an_even_number() -> None:
+    with pytest.raises(InputError, match="num_envs 3 has to be even"):
+        make_vec(3, twins=True)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from agents.learning.critic import Critic, taught
+from agents.learning.q_learner import apart
 
 
 class Weights:
@@ -48,3 +49,9 @@ def test_only_differences_to_silence_of_allowed_actions_are_taught() -> None:
     mask = torch.tensor([[True, True, False]])
     assert float(taught(values, teacher, mask)) == pytest.approx((1.0 - 3.0) ** 2)
     assert float(taught(values + 7.0, teacher, mask)) == pytest.approx(4.0)
+
+
+def test_what_twins_err_alike_costs_nothing() -> None:
+    errors = torch.tensor([1.0, 3.0, 5.0, 5.0])
+    assert apart(errors).item() == pytest.approx((2.0**2 + 0.0) / 2)
+    assert apart(errors + 100.0).item() == pytest.approx(apart(errors).item())

@@ -64,3 +64,12 @@ def test_a_return_ends_before_an_explored_action_but_may_begin_with_one() -> Non
     columns = steps([0, 0, 0, 0], greedy=[True, False, True, True])
     total, _, end = by_step(columns, np.array([1.0, 2.0, 4.0, 8.0]), 1.0, 4)
     assert total.tolist() == [1, 14, 12, 8] and end.tolist() == [0, 3, 3, 3]
+
+
+def test_twins_go_on_as_long_as_both_do() -> None:
+    columns = steps([0, 1, 0, 1, 0, 1], greedy=[True, True, True, True, False, True])
+    rewards = np.array([1.0, 10.0, 2.0, 20.0, 4.0, 40.0])
+    alone, twins = (lengthened(columns, rewards, 1.0, 3, twins=twins) for twins in (False, True))
+    assert alone[1].tolist() == [3, 2, 4, 70, 60, 40]
+    assert twins[1].tolist() == [3, 2, 4, 30, 20, 40]
+    assert twins[0]["elapsed_days"][:3].tolist() == twins[0]["elapsed_days"][3:].tolist()
