@@ -42,6 +42,7 @@ __all__ = [
     "QNetworkPolicy",
     "TablePolicy",
     "check_place",
+    "check_policy",
     "load_bundle",
     "load_policy",
     "save_bundle",
@@ -166,8 +167,17 @@ def _check_size(path: Path, weights: int) -> None:
     if weights > SERVED_BYTES:
         raise BundleError(
             f"{path}: weights of {weights:,} bytes are more than the {SERVED_BYTES:,} of a served "
-            "policy: make it smaller with python -m agents distil"
+            "policy: train it with --large, and make it smaller with python -m agents distil"
         )
+
+
+def check_policy(path: Path, policy: BundledPolicy) -> None:
+    """See to it that a policy of this size may be served: before it is trained, not after it.
+
+    Raises:
+        BundleError: it is too large.
+    """
+    _check_size(path, len(save(policy.weights())))
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -75,6 +75,6 @@ def _write(
     config: TrainConfig, catalogue: Catalogue, policy: Any, figures: dict[str, Any]
 ) -> dict[str, Any]:
     origin = lineage(config.seed)
-    save_bundle(config.out, policy, catalogue, origin, figures)
+    save_bundle(config.out, policy, catalogue, origin, figures, served=not config.large)
     return {"out": str(config.out), "learner": config.learner, "figures": figures,
             "lineage": origin}  # fmt: skip

@@ -55,6 +55,8 @@ class TrainConfig:
     """Share of the policy's decisions drawn uniformly; the learner's default when left out."""
     settings: Path | None = None
     """Settings of the learner, a YAML file as tune leaves it (best.yaml)."""
+    large: bool = False
+    """Write the bundle even if it is too large to be served: a teacher for distil."""
     half_life: float | None = None
     """Bandits: decisions after which one weighs half; nothing is forgotten when left out."""
     weight_limit: float | None = None

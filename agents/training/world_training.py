@@ -8,7 +8,7 @@ from typing import Any
 
 from agents.learners import LEARNERS
 from agents.learning.endurance import enduring
-from agents.policy import load_bundle
+from agents.policy import check_policy, load_bundle
 from agents.training.checkpoints import Checkpoints, Origin, find_checkpoint, has_checkpoint
 from agents.training.curves import Curves, curves_beside
 from agents.training.settings import TrainConfig
@@ -49,6 +49,8 @@ def in_world(config: TrainConfig, given: Mapping[str, Any]) -> Learnt:
         try:
             if resumed is not None:
                 algorithm.restore_from_path(resumed.as_posix())
+            if not config.large:
+                check_policy(config.out, algorithm.policy())
             left = Checkpoints(config.checkpoint, origin, config.checkpoint_seconds)
             started = time.perf_counter()
             steps, price = _train(algorithm, config, catalogue, curves, left)

@@ -94,3 +94,15 @@ def test_a_place_that_is_taken_is_refused_before_the_training(
     assert main(["train", "q", "--out", str(tmp_path)]) == 2  # a minute's training otherwise
     assert "is no bundle" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_teacher_too_large_to_serve_has_to_be_asked_for_before_the_training(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "wide.yaml").write_text("learner: q\nsettings: {hidden: [600, 600]}\n")
+    given = ["--settings", str(tmp_path / "wide.yaml"), "--out", str(tmp_path / "q")]
+    assert main(["train", "q", "--seconds", "9999", *given]) == 2
+    assert "--large" in capsys.readouterr().err
+    assert not (tmp_path / "q").exists()
+    assert main(["train", "q", "--steps", "1", "--evaluate-users", "0", "--large", *given]) == 0
+    assert load_bundle(tmp_path / "q").policy.shape[0] > 0
