@@ -154,7 +154,8 @@ class QModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI):
         """
         rng: np.random.Generator = kwargs["rng"]
         config = self.model_config
-        epsilon = exploring(*(config[f"epsilon_{name}"] for name in ("first", "last", "steps")), t)
+        first, last, steps = (config[f"epsilon_{name}"] for name in ("first", "last", "steps"))
+        epsilon = exploring(first, last, steps, t)
         mask = batch[MASK].numpy()
         draws = rng.random((len(mask), 2))
         any_allowed = np.where(mask, rng.random(mask.shape), -1.0).argmax(axis=1)
