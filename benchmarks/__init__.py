@@ -15,6 +15,7 @@ Room map, each file one concept:
   ``bandit_players`` who play them, ``bandit_settings`` how.
 * ``campaigns``: policies learnt from half of a real campaign, judged on the other half;
   ``targeting``: whom they contact, and what the log says of it.
+* ``budgets``: one network for every price of a cent beside a network for each.
 * ``fine_tuning``: a policy carried over to another shop, and how little data mends it.
 * ``scoring``: decisions a second from a file of users, beside the bare policy in memory.
 * ``world``: how fast the world is, beside RecSim (``recsim_speed``, in a Python of its own).

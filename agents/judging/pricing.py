@@ -20,6 +20,8 @@ from simulators.oracle.attained import Attained, Users, play
 from simulators.presets import Preset
 
 Ids = NDArray[np.int64]
+Weekly = NDArray[np.float64]
+"""Cents a user-week, one value a user."""
 ROWS: Final = 2048
 """Users side by side."""
 CLOSE: Final = 0.002
@@ -45,13 +47,18 @@ class Crowd:
 
     def values(self, policy: Policy, budget_price: float) -> tuple[float, float]:
         """Mean net value and spend under a policy that is told a price, cents a user-week."""
+        value, spend = self.of_each(policy, budget_price)
+        return float(value.mean()), float(spend.mean())
+
+    def of_each(self, policy: Policy, budget_price: float) -> tuple[Weekly, Weekly]:
+        """The same of every user, float64 [U] each."""
         playing = partial(_played, self, Deciding("priced", policy, budget_price))
         ids = np.arange(self.users)
         pieces = np.array_split(ids, -(-self.users // ROWS))
         played = list(everywhere(playing, pieces, self.address, self.workers))
         value = np.concatenate([part.value_cents for part in played])
         spend = np.concatenate([part.spend_cents for part in played])
-        return float(value.mean()), float(spend.mean())
+        return value, spend
 
 
 def _played(crowd: Crowd, player: Deciding, ids: Ids) -> Attained:

@@ -1,0 +1,193 @@
+"""One network for every price of a cent beside a network for each, and how well budgets are kept.
+
+``python -m benchmarks.budgets``. What counts at a price is the net value less the price times the
+spend: that is what both kinds of networks learn to make large. Both are judged on the same people
+with the same luck; prices of budgets are searched on other people than those who are judged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any, Final
+
+import tyro
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from agents.judging.pricing import Crowd, Weekly, price_for
+from agents.policy import Policy, load_policy
+from agents.train import one_quiet_thread
+from agents.training.settings import TrainConfig
+from agents.training.world_training import world_algorithm
+from envs.errors import InputError
+from envs.lineage import lineage
+from simulators.cluster import quiet_ray
+from simulators.presets import catalogue_for, find_preset
+from simulators.progress import Bar
+from simulators.value import Estimate
+
+OTHER_LUCK: Final = 1_000_000
+"""Added to the seed: whom the prices are searched on."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetsConfig:
+    """Train one network for a range of prices and one for each of a few, and compare them."""
+
+    preset: str = "default"
+    """Of the world."""
+    prices: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0)
+    """Prices of a cent, ascending; the range of the one network ends at the last."""
+    steps: int = 2_000_000
+    """Decisions that each network of one price learns from."""
+    steps_of_all: int | None = None
+    """Decisions that the network for all prices learns from; as many as one other if left out."""
+    budgets: tuple[float, ...] = (0.9, 0.75, 0.5, 0.3)
+    """Budgets to be kept, as shares of what the network for all prices spends at no price."""
+    users: int = 8000
+    """On whom both are judged, and as many others on whom prices are searched."""
+    days: float = 60.0
+    """How long each is followed."""
+    seed: int = 0
+    """Of the training, and of the judged users' luck."""
+    json: bool = False
+    """Print one JSON object instead of tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """At one price; cents a user-week, less the price of the spend, beyond silence."""
+
+    price: float
+    of_all: Estimate
+    of_one: Estimate
+    share: Estimate
+    """What the network for all prices gains, as a share of what the one for this price gains."""
+
+
+def main() -> None:
+    """Train, compare, keep budgets, print."""
+    config = tyro.cli(BudgetsConfig, prog="python -m benchmarks.budgets")
+    found = measure(config)
+    if config.json:
+        print(json.dumps(found | {"config": asdict(config), "lineage": lineage(config.seed)}))
+        return
+    console = Console(width=110)
+    console.print(_prices(config, found["prices"]))
+    console.print(_budgets(found["budgets"]))
+
+
+def measure(config: BudgetsConfig) -> dict[str, Any]:
+    """Both tables, as plain values.
+
+    Raises:
+        InputError: prices or budgets that cannot be compared.
+    """
+    if list(config.prices) != sorted(set(config.prices)) or len(config.prices) < 2:
+        raise InputError(f"prices {list(config.prices)} have to ascend, and to be two or more")
+    if not all(0 < share < 1 for share in config.budgets):
+        raise InputError(f"budgets {list(config.budgets)} have to be shares above 0 and below 1")
+    with quiet_ray(None), one_quiet_thread(), Bar("budgets", shown=not config.json) as bar:
+        parts = len(config.prices) + 2
+        of_all = _taught(config, None, lambda done: bar.update(done / parts))
+        rows = []
+        for number, price in enumerate(config.prices, start=1):
+            of_one = _taught(config, price, lambda done, n=number: bar.update((n + done) / parts))  # type: ignore[misc]
+            rows.append(_compared(config, price, of_all, of_one))
+        kept = _kept(config, of_all)
+    return {"prices": [asdict(row) for row in rows], "budgets": kept}
+
+
+def _taught(config: BudgetsConfig, price: float | None, told: Callable[[float], None]) -> Policy:
+    """A network for one price, or for all of them."""
+    lowest, highest = config.prices[0], config.prices[-1]
+    steps = config.steps if price is not None else config.steps_of_all or config.steps
+    training = TrainConfig(
+        "q", seed=config.seed, preset=config.preset,
+        budget_price=lowest if price is None else price,
+        highest_budget_price=highest if price is None else None,
+    )  # fmt: skip
+    algorithm = world_algorithm(training)
+    while (done := algorithm.sampled_steps() / steps) < 1:
+        algorithm.train()
+        algorithm.slow_down(min(1.0, done))
+        told(done)
+    policy: Policy = algorithm.policy()
+    algorithm.stop()
+    return policy
+
+
+def _compared(config: BudgetsConfig, price: float, of_all: Policy, of_one: Policy) -> Row:
+    judged = _crowd(config, config.seed)
+    silence = load_policy("silence", judged.catalogue)
+    worth, beside, nothing = (
+        _less_spend(judged, policy, price) for policy in (of_all, of_one, silence)
+    )
+    return Row(price, *_gains(worth - nothing, beside - nothing))
+
+
+def _less_spend(judged: Crowd, policy: Policy, price: float) -> Weekly:
+    value, spend = judged.of_each(policy, price)
+    return value - price * spend
+
+
+def _gains(mine: Weekly, theirs: Weekly) -> tuple[Estimate, Estimate, Estimate]:
+    """Both gains, and the ratio of their means with the interval of its linearisation."""
+    ratio = mine.mean() / theirs.mean()
+    around = Estimate.of((mine - ratio * theirs) / theirs.mean() + ratio)
+    return Estimate.of(mine), Estimate.of(theirs), around
+
+
+def _kept(config: BudgetsConfig, policy: Policy) -> list[dict[str, float]]:
+    """The price of each budget by the dual search, and what was spent by others at it."""
+    searched, judged = _crowd(config, config.seed + OTHER_LUCK), _crowd(config, config.seed)
+    spend = cache(lambda price: searched.spend(policy, price))
+    found = []
+    for share in config.budgets:
+        budget = share * spend(0.0)
+        price = price_for(budget, spend, config.prices[-1])
+        spent = judged.spend(policy, price)
+        found.append({"budget": budget, "price": price, "spend": spent, "of": spent / budget})
+    return found
+
+
+def _crowd(config: BudgetsConfig, seed: int) -> Crowd:
+    preset, catalogue = find_preset(config.preset), catalogue_for(config.preset, None)
+    return Crowd(preset, catalogue, config.users, config.days, seed)
+
+
+def _prices(config: BudgetsConfig, rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE, title=(
+        f"gain over silence less the price of the spend, cents a user-week, "
+        f"{config.users:,} users x {config.days:g} days"
+    ))  # fmt: skip
+    for heading in ("price of a cent", "one network for all", "its own network", "share"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        share = (
+            f"{row['share']['mean']:.1%} [{row['share']['low']:.1%}, {row['share']['high']:.1%}]"
+        )
+        gains = (
+            f"{row[kind]['mean']:.1f} [{row[kind]['low']:.1f}, {row[kind]['high']:.1f}]"
+            for kind in ("of_all", "of_one")
+        )
+        table.add_row(f"{row['price']:g}", *gains, share)
+    return table
+
+
+def _budgets(rows: list[dict[str, float]]) -> Table:
+    table = Table(box=box.SIMPLE, title="budgets kept by other users, cents a user-week")
+    for heading in ("budget", "price of a cent", "spend", "of the budget"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        numbers = f"{row['budget']:.2f}", f"{row['price']:.4f}", f"{row['spend']:.2f}"
+        table.add_row(*numbers, f"{row['of']:.1%}")
+    return table
+
+
+if __name__ == "__main__":
+    main()

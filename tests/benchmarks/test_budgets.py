@@ -1,0 +1,41 @@
+"""One network for every price beside a network for each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.budgets import BudgetsConfig, _gains, measure
+from envs.errors import InputError
+
+
+def test_a_share_of_gains_has_the_interval_of_their_ratio() -> None:
+    rng = np.random.default_rng(0)
+    theirs = rng.normal(10.0, 5.0, 4000)
+    mine = 0.98 * theirs + rng.normal(0.0, 0.5, 4000)
+    _, _, share = _gains(mine, theirs)
+    assert share.mean == pytest.approx(mine.mean() / theirs.mean())
+    assert share.low < 0.98 < share.high and share.high - share.low < 0.01
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [({"prices": (1.0, 0.5)}, "ascend"), ({"budgets": (0.5, 1.5)}, "shares")],
+)
+def test_prices_and_budgets_that_cannot_be_compared_are_refused(given, says) -> None:
+    with pytest.raises(InputError, match=says):
+        measure(BudgetsConfig(**given))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_both_kinds_are_trained_and_compared_at_every_price() -> None:
+    small = BudgetsConfig(
+        "tabular", (0.0, 20.0), steps=60_000, users=200, days=7.0, budgets=(0.8,), json=True
+    )
+    found = measure(small)
+    assert [row["price"] for row in found["prices"]] == [0.0, 20.0]
+    for row in found["prices"]:
+        assert row["share"]["low"] < row["share"]["mean"] < row["share"]["high"]
+    assert found["budgets"][0]["price"] > 0
+    assert 0 < found["budgets"][0]["spend"] < 1.2 * found["budgets"][0]["budget"]
