@@ -8,30 +8,30 @@ with the same luck; prices of budgets are searched on other people than those wh
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 import tyro
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agents.judging.pricing import Crowd, Weekly, price_for
+from agents.judging.field import Weekly
+from agents.judging.price import OTHER_LUCK, budgets_kept
+from agents.judging.pricing import Crowd, kept_to
 from agents.policy import Policy, load_policy
 from agents.train import one_quiet_thread
 from agents.training.settings import TrainConfig
 from agents.training.world_training import world_algorithm
+from benchmarks.comparison import ratio
 from envs.errors import InputError
 from envs.lineage import lineage
 from simulators.cluster import quiet_ray
 from simulators.presets import catalogue_for, find_preset
 from simulators.progress import Bar
+from simulators.rollout import Progress, stretch
 from simulators.value import Estimate
-
-OTHER_LUCK: Final = 1_000_000
-"""Added to the seed: whom the prices are searched on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def main() -> None:
         return
     console = Console(width=110)
     console.print(_prices(config, found["prices"]))
-    console.print(_budgets(found["budgets"]))
+    console.print(budgets_kept(found["budgets"], config.users, config.days))
 
 
 def measure(config: BudgetsConfig) -> dict[str, Any]:
@@ -93,16 +93,16 @@ def measure(config: BudgetsConfig) -> dict[str, Any]:
         raise InputError(f"budgets {list(config.budgets)} have to be shares above 0 and below 1")
     with quiet_ray(None), one_quiet_thread(), Bar("budgets", shown=not config.json) as bar:
         parts = len(config.prices) + 2
-        of_all = _taught(config, None, lambda done: bar.update(done / parts))
+        of_all = _taught(config, None, stretch(bar.update, 0.0, 1 / parts))
         rows = []
         for number, price in enumerate(config.prices, start=1):
-            of_one = _taught(config, price, lambda done, n=number: bar.update((n + done) / parts))  # type: ignore[misc]
+            of_one = _taught(config, price, stretch(bar.update, number / parts, 1 / parts))
             rows.append(_compared(config, price, of_all, of_one))
         kept = _kept(config, of_all)
     return {"prices": [asdict(row) for row in rows], "budgets": kept}
 
 
-def _taught(config: BudgetsConfig, price: float | None, told: Callable[[float], None]) -> Policy:
+def _taught(config: BudgetsConfig, price: float | None, told: Progress | None) -> Policy:
     """A network for one price, or for all of them."""
     lowest, highest = config.prices[0], config.prices[-1]
     steps = config.steps if price is not None else config.steps_of_all or config.steps
@@ -115,7 +115,8 @@ def _taught(config: BudgetsConfig, price: float | None, told: Callable[[float], 
     while (done := algorithm.sampled_steps() / steps) < 1:
         algorithm.train()
         algorithm.slow_down(min(1.0, done))
-        told(done)
+        if told is not None:
+            told(done)
     policy: Policy = algorithm.policy()
     algorithm.stop()
     return policy
@@ -127,7 +128,8 @@ def _compared(config: BudgetsConfig, price: float, of_all: Policy, of_one: Polic
     worth, beside, nothing = (
         _less_spend(judged, policy, price) for policy in (of_all, of_one, silence)
     )
-    return Row(price, *_gains(worth - nothing, beside - nothing))
+    mine, its_own = worth - nothing, beside - nothing
+    return Row(price, Estimate.of(mine), Estimate.of(its_own), ratio(mine, its_own))
 
 
 def _less_spend(judged: Crowd, policy: Policy, price: float) -> Weekly:
@@ -135,24 +137,12 @@ def _less_spend(judged: Crowd, policy: Policy, price: float) -> Weekly:
     return value - price * spend
 
 
-def _gains(mine: Weekly, theirs: Weekly) -> tuple[Estimate, Estimate, Estimate]:
-    """Both gains, and the ratio of their means with the interval of its linearisation."""
-    ratio = mine.mean() / theirs.mean()
-    around = Estimate.of((mine - ratio * theirs) / theirs.mean() + ratio)
-    return Estimate.of(mine), Estimate.of(theirs), around
-
-
 def _kept(config: BudgetsConfig, policy: Policy) -> list[dict[str, float]]:
     """The price of each budget by the dual search, and what was spent by others at it."""
     searched, judged = _crowd(config, config.seed + OTHER_LUCK), _crowd(config, config.seed)
     spend = cache(lambda price: searched.spend(policy, price))
-    found = []
-    for share in config.budgets:
-        budget = share * spend(0.0)
-        price = price_for(budget, spend, config.prices[-1])
-        spent = judged.spend(policy, price)
-        found.append({"budget": budget, "price": price, "spend": spent, "of": spent / budget})
-    return found
+    budgets = [share * spend(0.0) for share in config.budgets]
+    return [kept_to(budget, policy, spend, judged, config.prices[-1]) for budget in budgets]
 
 
 def _crowd(config: BudgetsConfig, seed: int) -> Crowd:
@@ -176,16 +166,6 @@ def _prices(config: BudgetsConfig, rows: list[dict[str, Any]]) -> Table:
             for kind in ("of_all", "of_one")
         )
         table.add_row(f"{row['price']:g}", *gains, share)
-    return table
-
-
-def _budgets(rows: list[dict[str, float]]) -> Table:
-    table = Table(box=box.SIMPLE, title="budgets kept by other users, cents a user-week")
-    for heading in ("budget", "price of a cent", "spend", "of the budget"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        numbers = f"{row['budget']:.2f}", f"{row['price']:.4f}", f"{row['spend']:.2f}"
-        table.add_row(*numbers, f"{row['of']:.1%}")
     return table
 
 

@@ -6,13 +6,13 @@ import json
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
-from agents.judging.pricing import Crowd, price_for
+from agents.judging.pricing import Crowd, kept_to
 from agents.policy import load_policy
 from envs.errors import InputError
 from envs.lineage import lineage
@@ -76,9 +76,7 @@ def run_price(config: PriceConfig) -> None:
     ray = quiet_ray(config.address, config.workers) if used else nullcontext()
     with ray, Bar("searching prices", shown=not config.json) as bar:
         for done, budget in enumerate(config.budgets, start=1):
-            price = price_for(budget, spend, config.highest)
-            value, spent = judged.values(policy, price)
-            found.append(_row(budget, price, value, spent))
+            found.append(kept_to(budget, policy, spend, judged, config.highest))
             bar.update(done / len(config.budgets))
     result = {
         "policy": config.policy,
@@ -91,24 +89,15 @@ def run_price(config: PriceConfig) -> None:
     if config.json:
         print(json.dumps(result))
     else:
-        Console().print(_table(result))
+        Console().print(budgets_kept(found, config.users, config.days))
 
 
-def _row(budget: float, price: float, value: float, spent: float) -> dict[str, float]:
-    return {
-        "budget_cents_per_user_week": budget,
-        "budget_price": price,
-        "value_per_user_week_cents": value,
-        "spend_per_user_week_cents": spent,
-        "spend_over_budget": spent / budget,
-    }
-
-
-def _table(result: dict[str, Any]) -> Table:
-    table = Table(title=f"{result['users']} other users x {result['days']:g} days, a user-week")
+def budgets_kept(rows: list[dict[str, float]], users: int, days: float) -> Table:
+    """What ``kept_to`` says of several budgets, as a table."""
+    table = Table(title=f"{users} other users x {days:g} days, a user-week")
     for heading in ("budget", "price of a cent", "value", "spend", "of the budget"):
         table.add_column(heading, justify="right")
-    for row in result["prices"]:
+    for row in rows:
         table.add_row(
             f"{row['budget_cents_per_user_week']:g}",
             f"{row['budget_price']:.4f}",

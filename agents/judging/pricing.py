@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from agents.judging.field import Weekly
 from agents.judging.players import Deciding
 from agents.policy import Policy
 from envs.catalogue import Catalogue
@@ -20,8 +21,6 @@ from simulators.oracle.attained import Attained, Users, play
 from simulators.presets import Preset
 
 Ids = NDArray[np.int64]
-Weekly = NDArray[np.float64]
-"""Cents a user-week, one value a user."""
 ROWS: Final = 2048
 """Users side by side."""
 CLOSE: Final = 0.002
@@ -94,3 +93,33 @@ def price_for(budget: float, spend: Callable[[float], float], highest: float) ->
         return 0.0 if abs(missed) < CLOSE else missed
 
     return float(brentq(beyond, 0.0, highest, xtol=1e-5, maxiter=TRIES, disp=False))
+
+
+def kept_to(
+    budget: float,
+    policy: Policy,
+    spend: Callable[[float], float],
+    judged: Crowd,
+    highest: float,
+) -> dict[str, float]:
+    """The price of a budget, and what comes of it with others than it was searched on.
+
+    Args:
+        budget: as for ``price_for``, with ``spend`` and ``highest``.
+        policy: whose spend that is.
+        spend: at a price.
+        judged: the others.
+        highest: price above which nobody looks.
+
+    Raises:
+        InputError: even the highest price spends more.
+    """
+    price = price_for(budget, spend, highest)
+    value, spent = judged.values(policy, price)
+    return {
+        "budget_cents_per_user_week": budget,
+        "budget_price": price,
+        "value_per_user_week_cents": value,
+        "spend_per_user_week_cents": spent,
+        "spend_over_budget": spent / budget,
+    }

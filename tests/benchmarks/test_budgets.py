@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.budgets import BudgetsConfig, _gains, measure
+from benchmarks.budgets import BudgetsConfig, measure
+from benchmarks.comparison import ratio
 from envs.errors import InputError
 
 
@@ -13,7 +14,7 @@ def test_a_share_of_gains_has_the_interval_of_their_ratio() -> None:
     rng = np.random.default_rng(0)
     theirs = rng.normal(10.0, 5.0, 4000)
     mine = 0.98 * theirs + rng.normal(0.0, 0.5, 4000)
-    _, _, share = _gains(mine, theirs)
+    share = ratio(mine, theirs)
     assert share.mean == pytest.approx(mine.mean() / theirs.mean())
     assert share.low < 0.98 < share.high and share.high - share.low < 0.01
 
@@ -37,5 +38,6 @@ def test_both_kinds_are_trained_and_compared_at_every_price() -> None:
     assert [row["price"] for row in found["prices"]] == [0.0, 20.0]
     for row in found["prices"]:
         assert row["share"]["low"] < row["share"]["mean"] < row["share"]["high"]
-    assert found["budgets"][0]["price"] > 0
-    assert 0 < found["budgets"][0]["spend"] < 1.2 * found["budgets"][0]["budget"]
+    (kept,) = found["budgets"]
+    assert kept["budget_price"] > 0
+    assert 0 < kept["spend_per_user_week_cents"] < 1.2 * kept["budget_cents_per_user_week"]

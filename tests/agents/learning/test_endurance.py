@@ -83,10 +83,10 @@ def test_training_goes_on_when_a_machine_is_killed_and_takes_the_next_one_in(
     group = algorithm.env_runner_group
     both = train(algorithm, 10)
     three_nodes.remove_node(next(iter(three_nodes.worker_nodes)), allow_graceful=False)
-    alone = train(algorithm, 20)
+    alone = [train(algorithm, 1) for _ in range(20)]
     assert group.num_healthy_remote_env_runners() == 1
-    # twice the iterations with half the runners, none of them empty; restarts are no steps
-    assert alone > 0.9 * both
+    assert min(alone) > 0
+    assert sum(alone) > 0.9 * both  # twice the iterations, half the runners; restarts are no steps
     three_nodes.add_node(num_cpus=1)
     patience = time.monotonic() + 180
     while group.num_healthy_remote_env_runners() < 2 and time.monotonic() < patience:

@@ -90,10 +90,14 @@ def test_checkpoints_are_left_when_they_are_due(algorithm: Any, tmp_path: Path) 
         assert max((path.name for path in tmp_path.iterdir()), default=None) == last
 
 
-def test_nothing_is_left_without_a_folder(algorithm: Any) -> None:
+def test_nothing_is_left_without_a_folder(
+    algorithm: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     left = Checkpoints(None, ORIGIN, every_s=0.0)
     left.keep_when_due(algorithm)
     left.keep(algorithm)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_the_oracle_of_a_small_preset_ranks_its_rivals(
     for users in ("SEVERAL", "FEW", "MANY"):  # what is tuned need not be the very best
         monkeypatch.setattr(f"simulators.oracle.tuning.{users}", 20)
     monkeypatch.setattr("simulators.oracle.tuning.DAYS", 15.0)
-    given = ["--preset", "small", "--each", "1", "--copies", "24", "--days", "100"]
+    given = ["--preset", "small", "--each", "1", "--copies", "60", "--days", "100"]
     assert (
         main(["oracle", *given, "--nodes", "6", "--refined", "1", "--workers", "0", "--json"]) == 0
     )
