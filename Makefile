@@ -2,11 +2,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 STAMP := .venv/.installed
-WORLDS := tests/envs tests/simulators
+# Two files of tests at a time: each of them may start a Ray.
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format lint types world-fast-tests other-fast-tests
+.PHONY: help demo test check format lint types fast-tests
 
 help:
 	@echo 'make demo    set up, train, serve, send simulated users, print the lift; the API stays up until Ctrl-C'
@@ -18,11 +19,11 @@ demo: $(STAMP)
 	@exec $(PY) -m benchmarks.demo
 
 test: $(STAMP)
-	$(PY) -m pytest
+	$(PYTEST)
 
 # Types and tests side by side: two cores are busy about as long.
 check: format lint
-	@$(MAKE) --no-print-directory -j2 --output-sync=target world-fast-tests types other-fast-tests
+	@$(MAKE) --no-print-directory -j2 --output-sync=target types fast-tests
 
 format: $(STAMP)
 	$(PY) -m ruff format --check .
@@ -33,11 +34,8 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(PY) -m mypy
 
-world-fast-tests: $(STAMP)
-	$(PY) -m pytest -q -m "not slow" $(WORLDS)
-
-other-fast-tests: $(STAMP)
-	$(PY) -m pytest -q -m "not slow" $(WORLDS:%=--ignore=%)
+fast-tests: $(STAMP)
+	$(PYTEST) -q -m "not slow"
 
 .PHONY: .venv
 .venv: $(STAMP)

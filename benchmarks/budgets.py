@@ -17,8 +17,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agents.judging.field import Weekly
-from agents.judging.price import OTHER_LUCK, budgets_kept
+from agents.judging.field import OTHER_LUCK, Weekly
+from agents.judging.price import budgets_kept
 from agents.judging.pricing import Crowd, kept_to
 from agents.policy import Policy, load_policy
 from agents.train import one_quiet_thread

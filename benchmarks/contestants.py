@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Final
 
+from agents.judging.field import OTHER_LUCK
 from agents.q_learning import QLearningConfig
 from benchmarks.curves import Checkpoints, train_until
 from benchmarks.learnt_signal import LearntSignal, days_a_step
@@ -14,8 +15,6 @@ from benchmarks.stock_dqn import intensity, stock_config, stock_policy
 from benchmarks.throughput import counts
 
 ENVIRONMENT: Final = "simulators:SceneLift-v0"
-OTHER_LUCK: Final = 1_000_000
-"""Added to the seed of training: it meets other people than judging does."""
 FEW: Final = 16
 """Environments with the settings that the libraries come with: they are made for few."""
 

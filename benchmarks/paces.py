@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from benchmarks.contestants import OTHER_LUCK, Problem, our_config
+from agents.judging.field import OTHER_LUCK
+from benchmarks.contestants import Problem, our_config
 from benchmarks.stock_dqn import stock_config
 from benchmarks.throughput import Rate, Spread, in_turn, phases, warm_up
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ Weekly = NDArray[np.float64]
 """Cents a week, one value a user, float64 [U]."""
 OTHER_PEOPLE = 1_000_000
 """First number of the people on whom the best constant is chosen."""
+OTHER_LUCK: Final = 1_000_000
+"""Added to the seed of trainings and searches: they meet other people than those judged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ import json
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
+from agents.judging.field import OTHER_LUCK
 from agents.judging.pricing import Crowd, kept_to
 from agents.policy import load_policy
 from envs.errors import InputError
@@ -19,9 +19,6 @@ from envs.lineage import lineage
 from simulators.cluster import quiet_ray
 from simulators.presets import catalogue_for, find_preset
 from simulators.progress import Bar
-
-OTHER_LUCK: Final = 1_000_000
-"""Added to the seed of those on whom prices are searched: others than those judged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 
 from agents.baselines import make_baseline
-from agents.judging.field import Field, Outcome, Weekly, interval, play
+from agents.judging.field import OTHER_LUCK, Field, Outcome, Weekly, interval, play
 from agents.policy import Bundle, QNetworkPolicy, check_place, load_bundle, save_bundle
 from agents.shipping.distilling import (
     SHARE,
@@ -26,7 +26,6 @@ from agents.shipping.distilling import (
     parameters_of,
     widest,
 )
-from agents.training.world_training import OTHER_LUCK
 from envs.encoding import Encoding
 from envs.errors import InputError
 from envs.lineage import lineage

@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from agents.baselines import make_baseline
+from agents.judging.field import OTHER_LUCK, Field, best_contact_price, interval, play
 from agents.learners import LEARNERS
 from agents.learning.endurance import enduring
 from agents.policy import check_policy, load_bundle
@@ -18,8 +20,6 @@ from simulators.insight import Burden
 from simulators.presets import catalogue_for, find_preset
 from simulators.progress import Bar
 
-OTHER_LUCK = 1_000_000
-"""Added to the seed of training: it meets other people than an evaluation with the same seed."""
 SECONDS = 60.0
 """How long to learn when nobody says."""
 PRICE_USERS = 200
@@ -154,8 +154,6 @@ def _train(
 
 def _choose_price(algorithm: Any, config: TrainConfig, catalogue: Catalogue) -> float:
     """Try prices of a contact on people of the training, and go on with the best."""
-    from agents.judging.field import Field, best_contact_price
-
     field = Field(
         catalogue, config.preset, PRICE_USERS, days=min(28.0, config.days),
         seeds=(config.seed + OTHER_LUCK,),
@@ -169,9 +167,6 @@ def evaluation(config: TrainConfig, catalogue: Catalogue, policy: Any) -> dict[s
     """The paired gain over silence on people that training did not meet."""
     if not config.evaluate_users:
         return {}
-    from agents.baselines import make_baseline
-    from agents.judging.field import Field, interval, play
-
     field = Field(catalogue, config.preset, max(2, config.evaluate_users), seeds=(config.seed,))
     silence = play(field, make_baseline("silence", catalogue)).value
     value = play(field, policy).value
