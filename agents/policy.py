@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -26,6 +24,7 @@ from agents.policies.neural_linear import NeuralLinearPolicy
 from agents.policies.q_network import QNetworkPolicy
 from agents.policies.table_policy import TablePolicy
 from agents.policies.wide_and_deep import WideAndDeepPolicy
+from envs.aside import folder_aside
 from envs.catalogue import Catalogue, parse_catalogue
 from envs.decisions import Policy as DecidingPolicy
 from envs.encoding import Encoding
@@ -154,13 +153,10 @@ def save_bundle(
         settings=policy.settings(),
         figures=figures,
     )
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    (aside / WEIGHTS).write_bytes(weights)
-    (aside / CATALOGUE).write_text(catalogue.text, encoding="utf-8")
-    (aside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    _replace(path, aside)
+    with folder_aside(path) as aside:
+        (aside / WEIGHTS).write_bytes(weights)
+        (aside / CATALOGUE).write_text(catalogue.text, encoding="utf-8")
+        (aside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def _check_size(path: Path, weights: int) -> None:
@@ -182,17 +178,6 @@ def check_policy(path: Path, policy: BundledPolicy) -> None:
 
 def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
-
-
-def _replace(path: Path, new: Path) -> None:
-    """Put `new` in the place of `path`; a folder cannot be renamed onto a full one."""
-    if not path.exists():
-        new.rename(path)
-        return
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    path.rename(old)
-    new.rename(path)
-    shutil.rmtree(old)
 
 
 def load_bundle(path: Path, catalogue: Catalogue | None = None, served: bool = False) -> Bundle:

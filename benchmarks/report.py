@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from rich.table import Table
 
 from benchmarks.comparison import Comparison
+from envs.aside import file_aside
 from simulators.value import Estimate
 
 AGENT, RIVAL = "#0b6e99", "#8a8f98"
@@ -73,10 +74,9 @@ def draw(comparison: Comparison, titles: dict[str, str], agent: str, path: Path)
     figure.supxlabel(
         f"{comparison.users} users x {comparison.days:g} days; 95 % intervals", fontsize=9
     )
-    aside = path.with_suffix(".aside.png")
-    figure.savefig(aside, dpi=120)
+    with file_aside(path) as aside:
+        figure.savefig(aside, format="png", dpi=120)
     plt.close(figure)
-    aside.replace(path)
 
 
 def _intervals(
@@ -126,9 +126,8 @@ def write_summary(
             **{f"agent_minus_{name}": each for name, each in _plain(fallen.differences).items()},
         },
     }
-    aside = path.with_suffix(".aside")
-    aside.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
-    aside.replace(path)
+    with file_aside(path) as aside:
+        aside.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
 
 
 def _plain(estimates: dict[str, Estimate]) -> dict[str, dict[str, float]]:

@@ -30,7 +30,7 @@ from envs.rules import Rules
 from simulators.make import world_factory
 from simulators.progress import Bar
 from simulators.snapshot import GROUP, Life, people_after
-from simulators.user_columns import UserFile, UsersInfo
+from simulators.user_columns import UsersInfo, user_file
 from simulators.user_rows import UserReader
 
 
@@ -103,11 +103,11 @@ def users_file(config: ScoringBenchmark, path: Path, lives: list[pa.Table], user
     """A file of so many users, in row groups as `snapshot` makes them."""
     catalogue = load_catalogue()
     info = UsersInfo("default", catalogue.text, catalogue.hash, lineage(config.seed))
-    with UserFile(path, info) as file:
+    with user_file(path, info) as file:
         number = 0
-        while file.users < users:
-            group = lives[number % len(lives)].slice(0, users - file.users)
-            names = pa.array([f"user-{file.users + row}" for row in range(group.num_rows)])
+        while file.rows < users:
+            group = lives[number % len(lives)].slice(0, users - file.rows)
+            names = pa.array([f"user-{file.rows + row}" for row in range(group.num_rows)])
             file.add(group.set_column(0, "user_id", names))
             number += 1
     return path

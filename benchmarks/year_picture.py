@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from benchmarks.diary import QUANTILES, Year
+from envs.aside import file_aside
 
 COLOURS = ("#8a8f98", "#d1495b", "#0b6e99", "#5a8f29", "#7b4fa3")
 SUMS = ("spend", "viewed", "bought", "clicked", "contacted/push")
@@ -44,10 +45,9 @@ def draw(years: Sequence[Year], path: Path) -> None:
     _size(panels[7], years)
     first = years[0]
     figure.supxlabel(f"week; {first.users:,} users, the same luck under every policy", fontsize=9)
-    aside = path.with_suffix(".aside.png")
-    figure.savefig(aside, dpi=100)
+    with file_aside(path) as aside:
+        figure.savefig(aside, format="png", dpi=100)
     plt.close(figure)
-    aside.replace(path)
 
 
 def _bands(axes: Axes, quantiles: list[list[float]], colour: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from envs.aside import file_aside
 from envs.catalogue import Catalogue, parse_catalogue
 from envs.clock import DAY, EPOCH
 from envs.encoding import Encoding
@@ -122,7 +123,8 @@ class JournalFiles:
         self._parts.mkdir(parents=True, exist_ok=True)
         described = self._parts / "catalogue.yaml"
         if not described.exists():
-            _aside(described, lambda path: path.write_text(self._catalogue.text, encoding="utf-8"))
+            with file_aside(described) as aside:
+                aside.write_text(self._catalogue.text, encoding="utf-8")
         self._number += 1
         stamp = f"{time.time_ns():020}-{os.getpid()}-{self._number}"
         for name, rows, schema in (
@@ -228,11 +230,5 @@ def _changed(path: Path) -> int:
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    _aside(path, lambda aside: pq.write_table(table, aside, compression="zstd"))
-
-
-def _aside(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside the path first, so that a reader never meets half a file."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    write(aside)
-    aside.replace(path)
+    with file_aside(path) as aside:
+        pq.write_table(table, aside, compression="zstd")

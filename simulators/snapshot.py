@@ -23,7 +23,7 @@ from simulators.make import SyntheticWorlds, world_factory
 from simulators.progress import Bar
 from simulators.replay import LoadPolicy
 from simulators.rollout import Player
-from simulators.user_columns import People, UserColumns, UserFile, UsersInfo
+from simulators.user_columns import People, UserColumns, UsersInfo, user_file
 from simulators.world import START, SyntheticWorld
 
 GROUP: Final = 16_384
@@ -84,7 +84,7 @@ def run_snapshot(config: SnapshotConfig, load_policy: LoadPolicy) -> None:
     origin = lineage(config.seed)
     info = UsersInfo(config.preset, worlds.catalogue.text, worlds.catalogue.hash, origin)
     started = time.perf_counter()
-    with UserFile(config.out, info) as file, Bar("living", shown=not config.json) as bar:
+    with user_file(config.out, info) as file, Bar("living", shown=not config.json) as bar:
         groups = _groups(config.first_user, config.users)
         for table in everywhere(
             partial(people_after, life=life), groups, config.address, config.workers, bar.update
@@ -92,10 +92,10 @@ def run_snapshot(config: SnapshotConfig, load_policy: LoadPolicy) -> None:
             file.add(table)
     seconds = time.perf_counter() - started
     if config.json:
-        result = {"out": str(config.out), "users": file.users, "seconds": round(seconds, 3)}
+        result = {"out": str(config.out), "users": file.rows, "seconds": round(seconds, 3)}
         print(json.dumps(result | {"lineage": origin}))
         return
-    line = f"{file.users:,} users in {seconds:.1f} s -> {config.out}"
+    line = f"{file.rows:,} users in {seconds:.1f} s -> {config.out}"
     Console(stderr=True).print(line, highlight=False, soft_wrap=True)
 
 

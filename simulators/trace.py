@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from envs.aside import aside_of
 from envs.errors import InputError
 from simulators.content import content_hash, parts_of
 
@@ -91,7 +92,7 @@ class TraceFile:
 
     def __init__(self, path: Path) -> None:
         """Parts are written aside until the trace is finished."""
-        self._path, self._aside = path, _aside(path)
+        self._path, self._aside = path, aside_of(path)
         self._aside.touch()
         self._writer: pq.ParquetWriter | None = None
 
@@ -127,7 +128,7 @@ class TraceFolder:
         """
         if path.is_dir() and any(path.iterdir()):
             raise InputError(f"{path}: there is something in it: give a new or an empty folder")
-        self._path, self._aside, self._parts = path, _aside(path), 0
+        self._path, self._aside, self._parts = path, aside_of(path), 0
         self._aside.mkdir()
 
     def add(self, part: bytes) -> None:
@@ -162,10 +163,6 @@ def keeping(path: Path, folder: bool = False) -> Iterator[TraceFile | TraceFolde
         yield kept
     finally:
         kept.discard()
-
-
-def _aside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}")
 
 
 def _metadata(info: TraceInfo) -> dict[bytes, bytes]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from envs.aside import aside_of, put_folder
 from envs.errors import InputError
+from simulators.growing_file import GrowingFile
 
 FORMAT: Final = 1
 METADATA_KEY: Final = b"scenelift_decisions"
@@ -69,7 +69,7 @@ class DecisionFolder:
     def __init__(self, path: Path, info: ScoreInfo) -> None:
         """Nothing is there until ``finish``."""
         self._path, self.metadata = path.resolve(), info.metadata()
-        self.aside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        self.aside = aside_of(self._path)
         """Where the parts are written."""
 
     def __enter__(self) -> Self:
@@ -93,12 +93,8 @@ class DecisionFolder:
             )
         schema = pq.read_schema(here[0])
         pq.write_metadata(schema, self.aside / METADATA_FILE)
-        old = self.aside.with_name(f"{self.aside.name}.old")
         check_folder(self._path)
-        if self._path.exists():  # a folder cannot be renamed onto a full one
-            self._path.rename(old)
-        self.aside.rename(self._path)
-        shutil.rmtree(old, ignore_errors=True)
+        put_folder(self.aside, self._path)
 
     def __exit__(
         self,
@@ -109,38 +105,7 @@ class DecisionFolder:
         shutil.rmtree(self.aside, ignore_errors=True)
 
 
-class PartFile:
-    """One part, written aside and renamed when it is whole: a task begun anew does no harm."""
-
-    def __init__(self, folder: Path, number: int, metadata: bytes) -> None:
-        """The folder is that of the parts."""
-        self._path = folder / f"part-{number:06d}.parquet"
-        self._aside = folder / f".part-{number:06d}-{uuid4().hex}"
-        self._metadata = metadata
-        self._writer: pq.ParquetWriter | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def add(self, decisions: pa.Table) -> None:
-        """Write some more decisions."""
-        if self._writer is None:
-            self._aside.parent.mkdir(parents=True, exist_ok=True)
-            schema = decisions.schema.with_metadata({METADATA_KEY: self._metadata})
-            few = [field.name for field in schema if field.name not in ("user_id", "time")]
-            self._writer = pq.ParquetWriter(
-                self._aside, schema, compression="zstd", use_dictionary=few
-            )
-        self._writer.write_table(decisions)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            if error is None:
-                os.replace(self._aside, self._path)
-        self._aside.unlink(missing_ok=True)
+def part_file(folder: Path, number: int, metadata: bytes) -> GrowingFile:
+    """A part to write: it is renamed when it is whole, so a task begun anew does no harm."""
+    path = folder / f"part-{number:06d}.parquet"
+    return GrowingFile(path, {METADATA_KEY: metadata}, "zstd", each_their_own=("user_id", "time"))

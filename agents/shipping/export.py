@@ -7,7 +7,6 @@ probability of each action out. What is drawn from that row is up to the caller.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
 from agents.policy import Bundle, QNetworkPolicy, load_bundle
+from envs.aside import file_aside
 from envs.encoding import Encoding
 from envs.errors import InputError
 from envs.lineage import lineage
@@ -162,13 +162,9 @@ def _values(nodes: _Nodes, policy: QNetworkPolicy) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write aside, then rename."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(content)
-        os.replace(aside, path)
+        with file_aside(path) as aside:
+            aside.write_bytes(content)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        aside.unlink(missing_ok=True)

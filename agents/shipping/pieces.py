@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from agents.shipping.decision_files import PartFile
+from agents.shipping.decision_files import part_file
 from agents.shipping.scoring import Scorer
 from envs.catalogue import Catalogue
 from envs.errors import InputError
@@ -113,7 +113,7 @@ def score_piece(row: dict[str, Any], scorer: Scorer, folder: Path, said: bytes) 
     piece, counts = Piece(**row), np.zeros(len(scorer.catalogue.actions), np.int64)
     began, rows, refused = time.process_time(), 0, ""
     try:
-        with PartFile(folder, piece.number, said) as part:
+        with part_file(folder, piece.number, said) as part:
             for people in _read(piece, scorer.catalogue):
                 decided = scorer.decide(people)
                 counts += np.bincount(decided.actions, minlength=len(counts))

@@ -13,7 +13,6 @@ RLlib's checkpoints are pickles, which run code when they are loaded: go on from
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from envs.aside import folder_aside
 from envs.errors import InputError
 
 KEPT: Final = 2
@@ -68,11 +68,9 @@ class Checkpoints:
         self._folder.mkdir(parents=True, exist_ok=True)
         known = _numbered(self._folder)
         number = int(known[-1].name) + 1 if known else 1
-        aside = self._folder / f".{number:06d}.{os.getpid()}"
-        shutil.rmtree(aside, ignore_errors=True)
-        algorithm.save_to_path(aside.as_posix())
-        (aside / ORIGIN).write_text(json.dumps(asdict(self._origin)) + "\n", encoding="utf-8")
-        aside.rename(self._folder / f"{number:06d}")
+        with folder_aside(self._folder / f"{number:06d}") as aside:
+            algorithm.save_to_path(aside.as_posix())
+            (aside / ORIGIN).write_text(json.dumps(asdict(self._origin)) + "\n", encoding="utf-8")
         for old in known[: 1 - KEPT]:
             shutil.rmtree(old, ignore_errors=True)
         self._due = self._clock() + self._every_s

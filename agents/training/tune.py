@@ -11,9 +11,7 @@ evaluation meets: the best of many figures flatters itself, the final one does n
 from __future__ import annotations
 
 import json
-import os
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +30,7 @@ from agents.training.settings import TrainConfig, check_training
 from agents.training.spaces import defaults_of, space_of
 from agents.training.trial import Task
 from agents.training.world_training import SECONDS, environment, evaluation
+from envs.aside import file_aside
 from envs.catalogue import Catalogue
 from envs.errors import InputError
 from envs.lineage import lineage
@@ -143,20 +142,15 @@ def _write(
     policy, settings = best.pop("policy"), _plain(best.pop("settings"))
     figures = {"preset": config.preset, "judged": _plain(best), "settings": settings}
     figures |= evaluation(training, catalogue, policy)
-    _renamed(config.out / "trials.parquet", lambda path: pd.DataFrame(found.rows).to_parquet(path))
+    with file_aside(config.out / "trials.parquet") as aside:
+        pd.DataFrame(found.rows).to_parquet(aside)
     save_bundle(training.out, policy, catalogue, origin, figures)
     result = {"learner": config.learner, **figures, "lineage": origin}
     text = yaml.safe_dump(result, sort_keys=False, allow_unicode=True)
-    _renamed(config.out / "best.yaml", lambda path: path.write_text(text, encoding="utf-8"))
+    with file_aside(config.out / "best.yaml") as aside:
+        aside.write_text(text, encoding="utf-8")
     counts = {"trials": found.trials, "ended_early": found.ended_early, "failed": found.failed}
     return {"out": str(config.out), **counts, **result}
-
-
-def _renamed(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write aside, then rename: a file is whole or not there."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    write(aside)
-    aside.rename(path)
 
 
 def _plain(values: dict[str, Any]) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from envs.aside import file_aside
 from simulators.calibration.fitting import RHYTHM, Fitted, Number, read_number
 from simulators.preset_files import FITTED, STORIES
 from simulators.presets import Preset
@@ -48,6 +48,5 @@ def _put_table(section: dict[str, Any], number: Number, preset: Preset, source: 
 def write_fitted(content: dict[str, Any], path: Path = FILE) -> None:
     """Write the file at once or not at all."""
     text = HEAD + yaml.safe_dump(content, sort_keys=False, width=96, allow_unicode=True)
-    aside = path.with_suffix(".yaml.part")
-    aside.write_text(text)
-    os.replace(aside, path)
+    with file_aside(path) as aside:
+        aside.write_text(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from envs.aside import file_aside
 from simulators.calibration.published import ABSENT, FITTED, HELD_OUT, MISSED, Moment
 from simulators.value import Estimate
 
@@ -42,9 +42,8 @@ def draw_group(path: Path, title: str, rows: Sequence[tuple[Moment, Estimate]]) 
     for role in dict.fromkeys(moment.role for moment, _ in rows):
         axes.plot([], [], "o", color=COLOURS[role], label=role, markersize=4)
     figure.legend(fontsize=7, loc="outside upper right", ncols=len(COLOURS), frameon=False)
-    aside = path.with_name(path.name + ".part")
-    figure.savefig(aside, format="png", dpi=110, metadata={"Software": None})
-    os.replace(aside, path)
+    with file_aside(path) as aside:
+        figure.savefig(aside, format="png", dpi=110, metadata={"Software": None})
 
 
 def _draw_row(axes: Axes, height: float, moment: Moment, world: Estimate) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from envs.aside import file_aside
 from envs.errors import InputError
 from simulators.calibration.fitting import Fitted
 from simulators.calibration.pictures import draw_group
@@ -138,6 +138,5 @@ def _replace(document: Path, part: str, text: str) -> None:
     after, times = re.subn(pattern, lambda m: m[1] + text + m[2], before, flags=re.DOTALL)
     if times != 1:
         raise InputError(f"{document} needs one part between <!-- {part} --> and its end")
-    aside = document.with_name(document.name + ".part")
-    aside.write_text(after)
-    os.replace(aside, document)
+    with file_aside(document) as aside:
+        aside.write_text(after)

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from envs.aside import file_aside
 from envs.errors import InputError
 from envs.lineage import lineage
 from simulators.clients.answers import Answer, Item, Result
@@ -228,9 +229,8 @@ def run_traffic(config: TrafficConfig) -> None:
         raise _first(wrong) from None
     if config.out is not None and config.log is None:
         config.out.parent.mkdir(parents=True, exist_ok=True)
-        aside = config.out.with_name(f".{config.out.name}.{os.getpid()}.partial")
-        aside.write_text(json.dumps(result, indent=1) + "\n")
-        aside.replace(config.out)
+        with file_aside(config.out) as aside:
+            aside.write_text(json.dumps(result, indent=1) + "\n")
     _report(result, config)
 
 

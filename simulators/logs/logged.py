@@ -7,7 +7,6 @@ service's journal are all such a log; learners train from it and estimators judg
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from envs.aside import file_aside
 from envs.catalogue import Catalogue
 from envs.encoding import Encoding
 from envs.errors import InputError
@@ -202,9 +202,8 @@ def write_log(log: Log, path: Path) -> None:
     arrays |= dict(_attribute_columns(log))
     table = pa.table(arrays, schema=schema.with_metadata({METADATA_KEY: _metadata(log)}))
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    pq.write_table(table, aside, compression="zstd", row_group_size=GROUP_ROWS)
-    aside.replace(path)
+    with file_aside(path) as aside:
+        pq.write_table(table, aside, compression="zstd", row_group_size=GROUP_ROWS)
 
 
 def _attribute_columns(log: Log) -> Iterator[tuple[str, pa.Array]]:

@@ -7,8 +7,6 @@ observation, mask, action, propensity and reward. Learners train from it, estima
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from envs.aside import folder_aside
 from envs.catalogue import load_catalogue
 from envs.decisions import Policy
 from envs.errors import InputError
@@ -89,19 +88,12 @@ def run_log(config: LogConfig, load_policy: LoadPolicy) -> None:
     make = world_factory(config.preset, catalogue)
     policy = load_policy(config.policy, make.catalogue)
     world = make(min(BATCH, config.users), config.seed)
-    aside = config.out.with_name(f".{config.out.name}.{os.getpid()}")
     decisions = 0
-    try:
-        with Bar(f"playing {policy.name}", shown=not config.json) as bar:
-            for number, log in enumerate(played(world, policy, config)):
-                write_log(log, aside / f"part-{number:06d}.parquet")
-                decisions += len(log)
-                bar.update((number + 1) * BATCH / config.users)
-        if config.out.is_dir():
-            config.out.rmdir()
-        aside.rename(config.out)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with folder_aside(config.out) as aside, Bar(f"playing {policy.name}", not config.json) as bar:
+        for number, log in enumerate(played(world, policy, config)):
+            write_log(log, aside / f"part-{number:06d}.parquet")
+            decisions += len(log)
+            bar.update((number + 1) * BATCH / config.users)
     if config.json:
         result = {"log": str(config.out), "decisions": decisions, "users": config.users}
         print(json.dumps(result | {"lineage": lineage(config.seed)}))

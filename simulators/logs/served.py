@@ -7,7 +7,6 @@ decision_id, policy, degraded. docs/logs.md describes it.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from envs.aside import file_aside
 from simulators.logs.log_columns import EPOCH_MICROSECONDS, METADATA_KEY, LogError, Texts
 from simulators.logs.logged import Log
 
@@ -90,9 +90,8 @@ def write_served(served: Served, path: Path, lineage: dict[str, str | int]) -> N
     metadata = {METADATA_KEY: json.dumps({"lineage": lineage}).encode()}
     table = pa.Table.from_arrays(columns, schema=SCHEMA.with_metadata(metadata))
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    pq.write_table(table, aside, compression="zstd")
-    aside.replace(path)
+    with file_aside(path) as aside:
+        pq.write_table(table, aside, compression="zstd")
 
 
 def read_served(path: Path) -> Served:

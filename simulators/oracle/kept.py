@@ -8,7 +8,6 @@ files are never read again and may be deleted at any time.
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from envs.aside import file_aside
 from envs.errors import InputError
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -62,10 +62,8 @@ class Kept:
         """Keep arrays, written aside and renamed; not where sources have changed underway."""
         if sources_hash(self._also) != self._sources:
             return
-        path = self._path(work)
-        aside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-        np.savez(aside, allow_pickle=False, **arrays)
-        aside.replace(path)
+        with file_aside(self._path(work)) as aside, aside.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
 
     def _path(self, work: str) -> Path:
         return self._folder / f"{hashlib.sha256(work.encode()).hexdigest()[:32]}.npz"

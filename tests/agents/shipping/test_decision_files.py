@@ -7,9 +7,9 @@ import pytest
 from agents.shipping.decision_files import (
     METADATA_KEY,
     DecisionFolder,
-    PartFile,
     ScoreInfo,
     check_folder,
+    part_file,
 )
 from envs.errors import InputError
 
@@ -18,7 +18,7 @@ ROWS = pa.table({"user_id": ["anna", "ben"]})
 
 
 def write(folder: DecisionFolder, number: int) -> None:
-    with PartFile(folder.aside, number, folder.metadata) as part:
+    with part_file(folder.aside, number, folder.metadata) as part:
         part.add(ROWS)
         part.add(ROWS)
 
@@ -55,7 +55,7 @@ def test_a_part_written_again_counts_once(tmp_path: Path) -> None:
 
 
 def test_of_a_part_that_fails_nothing_is_left(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), PartFile(tmp_path, 0, b"{}") as part:
+    with pytest.raises(ZeroDivisionError), part_file(tmp_path, 0, b"{}") as part:
         part.add(ROWS)
         raise ZeroDivisionError
     assert not list(tmp_path.iterdir())

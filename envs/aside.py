@@ -1,0 +1,56 @@
+"""Nothing half-written stays: what is new comes into being beside its place, then takes it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+
+def aside_of(path: Path) -> Path:
+    """A place beside the path that nobody else writes to, on this machine or another."""
+    return path.with_name(f".{path.name}.{uuid4().hex}.partial")
+
+
+@contextmanager
+def file_aside(path: Path) -> Iterator[Path]:
+    """A file to write instead of the one at the path, whose place it takes if all goes well.
+
+    Yields:
+        Where to write. If nothing is written there, the path stays as it was.
+    """
+    aside = aside_of(path)
+    try:
+        yield aside
+        if aside.exists():
+            os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_aside(path: Path) -> Iterator[Path]:
+    """A new folder to fill instead of the one at the path, whose place it takes if all goes well.
+
+    Yields:
+        The folder to fill; those above it are made as well.
+    """
+    aside = aside_of(path)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        put_folder(aside, path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def put_folder(new: Path, path: Path) -> None:
+    """Put a folder in the place of another: it cannot be renamed onto a full one."""
+    old = new.with_name(f"{new.name}.old")
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
