@@ -2,13 +2,14 @@
 
 ``python -m benchmarks.budgets``. What counts at a price is the net value less the price times the
 spend: that is what both kinds of networks learn to make large. Both are judged on the same people
-with the same luck; prices of budgets are searched on other people than those who are judged.
+with the same luck. A budget's price is searched with some luck and judged with other luck of the
+same people, as a price found on last month's customers is used on them this month.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -25,10 +26,11 @@ from agents.train import one_quiet_thread
 from agents.training.settings import TrainConfig
 from agents.training.world_training import world_algorithm
 from benchmarks.comparison import ratio
+from envs.catalogue import Catalogue
 from envs.errors import InputError
 from envs.lineage import lineage
 from simulators.cluster import quiet_ray
-from simulators.presets import catalogue_for, find_preset
+from simulators.presets import Preset, catalogue_for, find_preset
 from simulators.progress import Bar
 from simulators.rollout import Progress, stretch
 from simulators.value import Estimate
@@ -46,12 +48,17 @@ class BudgetsConfig:
     """Decisions that each network of one price learns from."""
     steps_of_all: int | None = None
     """Decisions that the network for all prices learns from; as many as one other if left out."""
-    budgets: tuple[float, ...] = (0.9, 0.75, 0.5, 0.3)
-    """Budgets to be kept, as shares of what the network for all prices spends at no price."""
+    budgets: tuple[float, ...] = (0.8, 0.5, 0.2)
+    """Budgets to be kept by the network for all prices: from what it spends at the highest price,
+    0, to what it spends at none, 1."""
     users: int = 8000
-    """On whom both are judged, and as many others on whom prices are searched."""
+    """On whom both kinds of networks are judged."""
     days: float = 60.0
-    """How long each is followed."""
+    """How long each of them is followed."""
+    spending_users: int = 40_000
+    """On whom prices of budgets are searched and judged."""
+    spending_days: float = 28.0
+    """How long each of those is followed."""
     seed: int = 0
     """Of the training, and of the judged users' luck."""
     json: bool = False
@@ -78,7 +85,8 @@ def main() -> None:
         return
     console = Console(width=110)
     console.print(_prices(config, found["prices"]))
-    console.print(budgets_kept(found["budgets"], config.users, config.days))
+    whom = f"{config.spending_users:,} users x {config.spending_days:g} days with other luck"
+    console.print(budgets_kept(found["budgets"], whom))
 
 
 def measure(config: BudgetsConfig) -> dict[str, Any]:
@@ -94,11 +102,11 @@ def measure(config: BudgetsConfig) -> dict[str, Any]:
     with quiet_ray(None), one_quiet_thread(), Bar("budgets", shown=not config.json) as bar:
         parts = len(config.prices) + 2
         of_all = _taught(config, None, stretch(bar.update, 0.0, 1 / parts))
+        kept = _kept(config, of_all)
         rows = []
         for number, price in enumerate(config.prices, start=1):
             of_one = _taught(config, price, stretch(bar.update, number / parts, 1 / parts))
             rows.append(_compared(config, price, of_all, of_one))
-        kept = _kept(config, of_all)
     return {"prices": [asdict(row) for row in rows], "budgets": kept}
 
 
@@ -123,7 +131,7 @@ def _taught(config: BudgetsConfig, price: float | None, told: Progress | None) -
 
 
 def _compared(config: BudgetsConfig, price: float, of_all: Policy, of_one: Policy) -> Row:
-    judged = _crowd(config, config.seed)
+    judged = Crowd(*_world(config), config.users, config.days, config.seed)
     silence = load_policy("silence", judged.catalogue)
     worth, beside, nothing = (
         _less_spend(judged, policy, price) for policy in (of_all, of_one, silence)
@@ -138,16 +146,18 @@ def _less_spend(judged: Crowd, policy: Policy, price: float) -> Weekly:
 
 
 def _kept(config: BudgetsConfig, policy: Policy) -> list[dict[str, float]]:
-    """The price of each budget by the dual search, and what was spent by others at it."""
-    searched, judged = _crowd(config, config.seed + OTHER_LUCK), _crowd(config, config.seed)
+    """The price of each budget by the dual search, and what was spent at it with other luck."""
+    who, highest = (config.spending_users, config.spending_days), config.prices[-1]
+    judged = Crowd(*_world(config), *who, config.seed, people=config.seed)
+    searched = replace(judged, seed=config.seed + OTHER_LUCK)
     spend = cache(lambda price: searched.spend(policy, price))
-    budgets = [share * spend(0.0) for share in config.budgets]
-    return [kept_to(budget, policy, spend, judged, config.prices[-1]) for budget in budgets]
+    least, most = spend(highest), spend(0.0)
+    budgets = [least + share * (most - least) for share in config.budgets]
+    return [kept_to(budget, policy, spend, judged, highest) for budget in budgets]
 
 
-def _crowd(config: BudgetsConfig, seed: int) -> Crowd:
-    preset, catalogue = find_preset(config.preset), catalogue_for(config.preset, None)
-    return Crowd(preset, catalogue, config.users, config.days, seed)
+def _world(config: BudgetsConfig) -> tuple[Preset, Catalogue]:
+    return find_preset(config.preset), catalogue_for(config.preset, None)
 
 
 def _prices(config: BudgetsConfig, rows: list[dict[str, Any]]) -> Table:

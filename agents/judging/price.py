@@ -86,12 +86,13 @@ def run_price(config: PriceConfig) -> None:
     if config.json:
         print(json.dumps(result))
     else:
-        Console().print(budgets_kept(found, config.users, config.days))
+        whom = f"{config.users} other users x {config.days:g} days"
+        Console().print(budgets_kept(found, whom))
 
 
-def budgets_kept(rows: list[dict[str, float]], users: int, days: float) -> Table:
+def budgets_kept(rows: list[dict[str, float]], whom: str) -> Table:
     """What ``kept_to`` says of several budgets, as a table."""
-    table = Table(title=f"{users} other users x {days:g} days, a user-week")
+    table = Table(title=f"{whom}, cents a user-week")
     for heading in ("budget", "price of a cent", "value", "spend", "of the budget"):
         table.add_column(heading, justify="right")
     for row in rows:

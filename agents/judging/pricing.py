@@ -17,7 +17,9 @@ from agents.policy import Policy
 from envs.catalogue import Catalogue
 from envs.errors import InputError
 from simulators.cluster import everywhere
+from simulators.draws import TRAITS, Luck, user_keys
 from simulators.oracle.attained import Attained, Users, play
+from simulators.population import Traits
 from simulators.presets import Preset
 
 Ids = NDArray[np.int64]
@@ -39,30 +41,35 @@ class Crowd:
     seed: int
     workers: int = 0
     address: str | None = None
+    people: int | None = None
+    """Seed of who they are; that of the luck when left out."""
 
     def spend(self, policy: Policy, budget_price: float) -> float:
-        """Cents a user-week that a policy spends when it is told that price."""
+        """Cents a user-week that a policy spends on average when it is told that price."""
         return self.values(policy, budget_price)[1]
 
     def values(self, policy: Policy, budget_price: float) -> tuple[float, float]:
-        """Mean net value and spend under a policy that is told a price, cents a user-week."""
+        """Net value and spend of a policy that is told a price, cents a user-week."""
         value, spend = self.of_each(policy, budget_price)
         return float(value.mean()), float(spend.mean())
 
     def of_each(self, policy: Policy, budget_price: float) -> tuple[Weekly, Weekly]:
-        """The same of every user, float64 [U] each."""
+        """The same of every user, means given the hidden state, float64 [U] each."""
         playing = partial(_played, self, Deciding("priced", policy, budget_price))
         ids = np.arange(self.users)
         pieces = np.array_split(ids, -(-self.users // ROWS))
         played = list(everywhere(playing, pieces, self.address, self.workers))
         value = np.concatenate([part.value_cents for part in played])
-        spend = np.concatenate([part.spend_cents for part in played])
+        spend = np.concatenate([part.mean_spend_cents for part in played])
         return value, spend
 
 
 def _played(crowd: Crowd, player: Deciding, ids: Ids) -> Attained:
-    where = crowd.preset, crowd.catalogue, crowd.seed
-    return play(*where, player, Users(ids), crowd.days, all_rules=True)
+    where, traits = (crowd.preset, crowd.catalogue, crowd.seed), None
+    if crowd.people is not None:
+        luck = Luck(user_keys(crowd.people, ids), np.full(len(ids), TRAITS))
+        traits = Traits.drawn(crowd.preset, luck, crowd.catalogue)
+    return play(*where, player, Users(ids, traits), crowd.days, all_rules=True)
 
 
 def price_for(budget: float, spend: Callable[[float], float], highest: float) -> float:

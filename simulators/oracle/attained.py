@@ -73,6 +73,8 @@ class Attained:
     """The same of the net value as it fell."""
     spend_cents: NDArray[np.float64]
     """The same of what was spent on offers and sends, as it fell."""
+    mean_spend_cents: NDArray[np.float64]
+    """The same of the mean of that given the hidden state."""
     contacts: NDArray[np.float64]
     """A user-week, by row, float64 [N]."""
     refused: dict[str, float]
@@ -136,27 +138,29 @@ def play(
         sums.add(step, luck, np.where(active, weight, 0.0))
         made += actions > 0
         active = active & ~step.departed & (world.moment().now < until)
-    value, net, spend = (
+    value, net, spend, mean_spend = (
         np.asarray([flow(cents, days, gamma) for cents in total]) for total in sums.totals()
     )
-    return Attained(value, net, spend, made / (days / 7), referee.shares())
+    return Attained(value, net, spend, mean_spend, made / (days / 7), referee.shares())
 
 
 class _Sums:
     """Adds up what steps brought, discounted."""
 
     def __init__(self, n: int) -> None:
-        self._value, self._net, self._spend = np.zeros(n), np.zeros(n), np.zeros(n)
+        self._value, self._net = np.zeros(n), np.zeros(n)
+        self._spend, self._mean_spend = np.zeros(n), np.zeros(n)
 
     def add(self, step: Step, luck: NDArray[np.float64], weight: NDArray[np.float64]) -> None:
         """``weight`` is 0 for who does not move, float64 [N]."""
         self._value += np.where(weight > 0, weight * (step.expected_cents - luck), 0.0)
         self._net += weight * step.parts.net_cents()
         self._spend += weight * step.parts.spend_cents()
+        self._mean_spend += np.where(weight > 0, weight * step.expected_spend_cents, 0.0)
 
-    def totals(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Mean value, value as it fell and spend, each float64 [N]."""
-        return self._value, self._net, self._spend
+    def totals(self) -> tuple[NDArray[np.float64], ...]:
+        """Mean value, value as it fell, spend as it fell and mean spend, each float64 [N]."""
+        return self._value, self._net, self._spend, self._mean_spend
 
 
 class _Referee:

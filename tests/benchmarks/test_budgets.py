@@ -32,8 +32,9 @@ def test_prices_and_budgets_that_cannot_be_compared_are_refused(given, says) -> 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_both_kinds_are_trained_and_compared_at_every_price() -> None:
     small = BudgetsConfig(
-        "tabular", (0.0, 20.0), steps=60_000, users=200, days=7.0, budgets=(0.8,), json=True
-    )
+        "tabular", (0.0, 20.0), steps=60_000, users=200, days=7.0, budgets=(0.8,),
+        spending_users=400, spending_days=7.0, json=True,
+    )  # fmt: skip
     found = measure(small)
     assert [row["price"] for row in found["prices"]] == [0.0, 20.0]
     for row in found["prices"]:

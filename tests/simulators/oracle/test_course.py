@@ -24,7 +24,7 @@ def setting(copies: int, days: float) -> Setting:
 def test_what_ran_is_ordered_by_individual_then_seed_then_copy() -> None:
     def attained(*values: float) -> Attained:
         one = np.asarray(values)
-        return Attained(one, one, one, one, {})
+        return Attained(one, one, one, one, one, {})
 
     first = [attained(10, 11, 20, 21), attained(30, 31)]  # 3 individuals in 2 pieces, 2 copies
     second = [attained(12, 13, 22, 23), attained(32, 33)]
