@@ -14,6 +14,6 @@ Room map, each file one concept:
 * ``rewards``: what the business is paid.
 * ``offer_env``: all of it as Gymnasium environments.
 * ``commands``: the commands of a room, and how they end.
-* ``lineage``: where a result came from.
+* ``lineage``: where a result came from; ``aside``: nothing half-written stays.
 * ``errors``: what the caller can mend.
 """

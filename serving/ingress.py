@@ -7,6 +7,7 @@ more ports, for its own statistics, on all addresses; a small launcher keeps tho
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import shlex
 import signal
@@ -34,6 +35,9 @@ exec {program} "$@"
 """
 
 
+UNASSIGNED = range(20_000, 32_000)
+"""Between the ports that Ray gives its workers and those that systems hand out: what is free now
+is still free when HAProxy gets there, seconds later."""
 PIDS = "haproxy.pids"
 """Where the launcher notes the process ids: HAProxy keeps its own through ``exec``."""
 
@@ -103,15 +107,15 @@ def end_haproxy(folder: Path) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens on now."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Ports of this machine that nobody listens on now, and that nobody is handed by chance."""
+    found: list[int] = []
+    for port in random.SystemRandom().sample(UNASSIGNED, len(UNASSIGNED)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise InputError(f"no {count} free ports from {UNASSIGNED[0]} to {UNASSIGNED[-1]}: end some")
 
 
 def require_free(host: str, port: int) -> None:

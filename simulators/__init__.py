@@ -20,7 +20,7 @@ Room map, each file one concept:
 * ``rollout``, ``trace``, ``value``: playing a policy, keeping what happened, what it was worth;
   ``rows``, ``content``: what happened as columns, and as a hash.
 * ``snapshot``: the command that makes a file of users; ``user_columns``, ``user_rows``: what is
-  known of each as columns, written and read.
+  known of each as columns, written and read; ``growing_file``: a file written table by table.
 * ``run``, ``replay``: the commands that make a trace and make it again; ``progress``: their bar;
   ``shards``, ``cluster``: the same on many machines.
 
