@@ -17,6 +17,11 @@ from agents.policy import load_bundle
 from agents.training.curves import curves_beside
 
 ROOT = Path(__file__).parent.parent.parent
+pytestmark = [
+    # Where the dashboard takes its time, Ray's client leaves a socket behind that reached nobody.
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:.*<socket:pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def free_port() -> int:
