@@ -153,7 +153,7 @@ def save_bundle(
         settings=policy.settings(),
         figures=figures,
     )
-    with folder_aside(path) as aside:
+    with folder_aside(path, replace=True) as aside:
         (aside / WEIGHTS).write_bytes(weights)
         (aside / CATALOGUE).write_text(catalogue.text, encoding="utf-8")
         (aside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -32,17 +32,27 @@ def file_aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_aside(path: Path) -> Iterator[Path]:
-    """A new folder to fill instead of the one at the path, whose place it takes if all goes well.
+def folder_aside(path: Path, replace: bool = False) -> Iterator[Path]:
+    """A new folder to fill, which takes its place at the path if all goes well.
+
+    Args:
+        path: where nothing or an empty folder is.
+        replace: whether it also takes the place of a full one.
 
     Yields:
         The folder to fill; those above it are made as well.
+
+    Raises:
+        OSError: something is at the path that is not to be replaced; it stays.
     """
     aside = aside_of(path)
     aside.mkdir(parents=True)
     try:
         yield aside
-        put_folder(aside, path)
+        if replace:
+            put_folder(aside, path)
+        else:
+            aside.rename(path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

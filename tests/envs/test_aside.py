@@ -45,10 +45,21 @@ def test_a_folder_takes_the_place_of_an_empty_or_a_full_one(
     if before is not None:
         path.mkdir(parents=True)
         (path / before).touch()
-    with folder_aside(path) as aside:
+    with folder_aside(path, replace=True) as aside:
         (aside / "new").touch()
     assert [file.name for file in path.iterdir()] == ["new"]
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_full_folder_stays_unless_it_is_to_be_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    path.mkdir()
+    with folder_aside(path) as aside:  # an empty one gives way
+        (aside / "old").touch()
+    with pytest.raises(OSError, match="not empty"), folder_aside(path) as aside:
+        (aside / "new").touch()
+    assert [file.name for file in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_that_breaks_off_leaves_the_old_one_alone(tmp_path: Path) -> None:
