@@ -69,7 +69,7 @@ def made_table(path: Path, customers: int) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=["made", "real"])
+@pytest.fixture(scope="module", params=["made", pytest.param("real", marks=pytest.mark.slow)])
 def halves(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:

@@ -68,6 +68,7 @@ def assert_same_state(one: UserState, other: UserState) -> None:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(history=histories(), data=st.data())
 def test_events_commute_and_repetition_does_no_harm(

@@ -13,6 +13,8 @@ from simulators.value import paired_difference
 from simulators.world import SyntheticWorld
 from tests.notebooks.browser import opened
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = Path(__file__).parent.parent.parent / "notebooks" / "replay.py"
 
 
@@ -75,7 +77,6 @@ def test_the_table_tells_what_the_trace_holds(app, traces):
     assert found["moment"](life, len(life))["scene"] == "left for good"
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="Debian's chromium is not installed")
 def test_the_notebook_runs_as_an_app_in_a_browser(tmp_path):
     arguments = ["marimo", "run", str(NOTEBOOK), "--headless", "--no-token"]

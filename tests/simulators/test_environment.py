@@ -114,6 +114,7 @@ def test_twins_who_decide_alike_live_alike() -> None:
     assert info["user"].max() >= 80 and len(set(info["user"])) == 40
 
 
+@pytest.mark.slow
 def test_twins_who_decide_otherwise_stay_together() -> None:
     env = make_vec(80, twins=True, days=60.0)
     env.reset(seed=1)

@@ -33,6 +33,7 @@ def trace() -> Trace:
     return played(40, 7, rows=4096)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [1, 7])
 def test_a_trace_is_the_same_for_any_batch_size(rows: int) -> None:
     together, apart = played(9, 4, rows=4096), played(9, 4, rows=rows)

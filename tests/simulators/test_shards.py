@@ -54,6 +54,7 @@ class Fragile:
         return self._policy.probabilities(observations, mask)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [1, 4])
 def test_the_file_is_the_same_byte_for_byte_for_any_batch_size(rows: int, tmp_path: Path) -> None:
     together = sha256(SHORT, tmp_path / "together.parquet")

@@ -14,6 +14,8 @@ from simulators.draws import Purpose
 from simulators.presets import Preset, find_preset
 from simulators.world import SyntheticWorld
 
+pytestmark = pytest.mark.slow
+
 DEFAULT = find_preset("default")
 ALWAYS_LOYAL = replace(
     DEFAULT,

@@ -97,6 +97,7 @@ def test_the_myopic_policy_closes_what_the_exact_model_says(evaluate: Evaluate) 
     assert half < 0.03
 
 
+@pytest.mark.slow
 def test_the_same_policy_twice_gets_the_same_figures(evaluate: Evaluate) -> None:
     found = evaluate("first=uniform", "second=uniform", *SHORT)["policies"]
     assert found["first"] == found["second"] == found["uniform"]

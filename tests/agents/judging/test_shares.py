@@ -49,6 +49,7 @@ def test_silence_closes_nothing_and_the_oracle_all() -> None:
             assert row[column] == {"mean": closed, "low": closed, "high": closed}
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_share_covers_it() -> None:
     """500 courses, 95 % intervals: outside of 453 to 495 once in 10,000 times at most."""
     luck, covered = np.random.default_rng(1), 0

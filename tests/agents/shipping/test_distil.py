@@ -11,6 +11,8 @@ from envs.catalogue import load_catalogue
 from envs.encoding import Encoding
 from envs.lineage import lineage
 
+pytestmark = pytest.mark.slow
+
 CATALOGUE = load_catalogue()
 WIDTH, ACTIONS = Encoding(CATALOGUE).width, len(CATALOGUE.actions)
 

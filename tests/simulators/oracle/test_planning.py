@@ -58,6 +58,7 @@ def test_the_optimum_is_above_silence_and_below_it_without_channels(plan: Plan) 
     assert mute.value_cents == pytest.approx(mute.silence_cents, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_what_the_rules_refuse_has_no_worth(plan: Plan) -> None:
     world = copies(plan, 300)
     for _ in range(20):

@@ -26,6 +26,7 @@ def test_chances_of_stays_and_turns_sum_to_one(routine: int) -> None:
         assert np.allclose(turns.sum(axis=1), 1)
 
 
+@pytest.mark.slow
 def test_every_opportunity_of_the_world_is_in_the_week() -> None:
     world = SyntheticWorld(300, seed=4, catalogue=CATALOGUE)
     weeks = [

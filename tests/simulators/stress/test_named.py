@@ -79,6 +79,7 @@ def total(played: list[Step], name: str) -> NDArray[np.int64]:
     return np.sum([getattr(step.parts, name) for step in played], axis=0)
 
 
+@pytest.mark.slow
 def test_a_stress_of_no_strength_changes_no_bit() -> None:
     assert trace_hash(HARMLESS) == trace_hash(HARMLESS[::-1]) == trace_hash(())
 
@@ -94,6 +95,7 @@ def test_stresses_compose_and_do_not_depend_on_the_batch(specs: tuple[str, ...])
     assert trace_hash(specs) == trace_hash(specs, rows=5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", HARMFUL)
 def test_scenes_and_times_are_those_of_the_calm_world(spec: str) -> None:
     calm, rough = SyntheticWorld(60, 5), stressed(SyntheticWorld(60, 5), [spec])
