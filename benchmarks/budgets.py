@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -21,7 +22,7 @@ from rich.table import Table
 from agents.judging.field import OTHER_LUCK, Weekly
 from agents.judging.price import budgets_kept
 from agents.judging.pricing import Crowd, kept_to
-from agents.policy import Policy, load_policy
+from agents.policy import BundledPolicy, Policy, load_bundle, load_policy, save_bundle
 from agents.train import one_quiet_thread
 from agents.training.settings import TrainConfig
 from agents.training.world_training import world_algorithm
@@ -29,10 +30,10 @@ from benchmarks.comparison import ratio
 from envs.catalogue import Catalogue
 from envs.errors import InputError
 from envs.lineage import lineage
-from simulators.cluster import quiet_ray
+from simulators.cluster import everywhere, quiet_ray
 from simulators.presets import Preset, catalogue_for, find_preset
 from simulators.progress import Bar
-from simulators.rollout import Progress, stretch
+from simulators.rollout import Progress
 from simulators.value import Estimate
 
 
@@ -61,6 +62,10 @@ class BudgetsConfig:
     """How long each of those is followed."""
     seed: int = 0
     """Of the training, and of the judged users' luck."""
+    kept: Path | None = None
+    """Folder in which trained networks are kept: what is there already is not trained again."""
+    workers: int = 2
+    """Networks trained, and groups of users judged, at the same time."""
     json: bool = False
     """Print one JSON object instead of tables."""
 
@@ -99,39 +104,81 @@ def measure(config: BudgetsConfig) -> dict[str, Any]:
         raise InputError(f"prices {list(config.prices)} have to ascend, and to be two or more")
     if not all(0 < share < 1 for share in config.budgets):
         raise InputError(f"budgets {list(config.budgets)} have to be shares above 0 and below 1")
-    with quiet_ray(None), one_quiet_thread(), Bar("budgets", shown=not config.json) as bar:
-        parts = len(config.prices) + 2
-        of_all = _taught(config, None, stretch(bar.update, 0.0, 1 / parts))
-        kept = _kept(config, of_all)
-        rows = []
-        for number, price in enumerate(config.prices, start=1):
-            of_one = _taught(config, price, stretch(bar.update, number / parts, 1 / parts))
-            rows.append(_compared(config, price, of_all, of_one))
+    with quiet_ray(None, config.workers):
+        with Bar("training networks", shown=not config.json) as bar:
+            of_all, *of_each = _networks(config, bar.update)
+        with Bar("comparing them", shown=not config.json) as bar:
+            rows = []
+            for price, of_one in zip(config.prices, of_each, strict=True):
+                rows.append(_compared(config, price, of_all, of_one))
+                bar.update(len(rows) / (len(config.prices) + 1))
+            kept = _kept(config, of_all)
     return {"prices": [asdict(row) for row in rows], "budgets": kept}
 
 
-def _taught(config: BudgetsConfig, price: float | None, told: Progress | None) -> Policy:
+def _networks(config: BudgetsConfig, told: Progress) -> list[Policy]:
+    """The network for all prices, then one for each; those that are kept are not trained again."""
+    wanted = [None, *config.prices]
+    found = {price: _known(config, price) for price in wanted}
+    missing = [price for price in wanted if found[price] is None]
+    taught = everywhere(partial(_taught, config), missing, None, config.workers, told)
+    for price, policy in zip(missing, taught, strict=True):
+        found[price] = policy
+        if config.kept is not None:
+            catalogue, made = catalogue_for(config.preset, None), lineage(config.seed)
+            save_bundle(_place(config, price), policy, catalogue, made, _figures(config, price))
+    return [policy for policy in found.values() if policy is not None]
+
+
+def _place(config: BudgetsConfig, price: float | None) -> Path:
+    assert config.kept is not None, "asked for where networks are kept"
+    return config.kept / ("all" if price is None else f"price-{price:g}")
+
+
+def _figures(config: BudgetsConfig, price: float | None) -> dict[str, Any]:
+    """What a kept network has to have been trained with."""
+    steps = config.steps if price is not None else config.steps_of_all or config.steps
+    prices = [config.prices[0], config.prices[-1]] if price is None else [price]
+    return {"preset": config.preset, "prices": prices, "steps": steps}
+
+
+def _known(config: BudgetsConfig, price: float | None) -> BundledPolicy | None:
+    """A network that is kept.
+
+    Raises:
+        InputError: it was trained with something else.
+    """
+    if config.kept is None or not _place(config, price).is_dir():
+        return None
+    bundle = load_bundle(_place(config, price), catalogue_for(config.preset, None))
+    asked = _figures(config, price) | {"seed": config.seed}
+    was = bundle.manifest.figures | {"seed": bundle.manifest.seed}
+    if was != asked:
+        raise InputError(f"{bundle.path} was trained with {was}, not {asked}: give another --kept")
+    return bundle.policy
+
+
+def _taught(config: BudgetsConfig, price: float | None) -> BundledPolicy:
     """A network for one price, or for all of them."""
     lowest, highest = config.prices[0], config.prices[-1]
-    steps = config.steps if price is not None else config.steps_of_all or config.steps
+    steps = _figures(config, price)["steps"]
     training = TrainConfig(
         "q", seed=config.seed, preset=config.preset,
         budget_price=lowest if price is None else price,
         highest_budget_price=highest if price is None else None,
     )  # fmt: skip
-    algorithm = world_algorithm(training)
-    while (done := algorithm.sampled_steps() / steps) < 1:
-        algorithm.train()
-        algorithm.slow_down(min(1.0, done))
-        if told is not None:
-            told(done)
-    policy: Policy = algorithm.policy()
-    algorithm.stop()
+    with one_quiet_thread():
+        algorithm = world_algorithm(training)
+        while (done := algorithm.sampled_steps() / steps) < 1:
+            algorithm.train()
+            algorithm.slow_down(min(1.0, done))
+        policy: BundledPolicy = algorithm.policy()
+        algorithm.stop()
     return policy
 
 
 def _compared(config: BudgetsConfig, price: float, of_all: Policy, of_one: Policy) -> Row:
-    judged = Crowd(*_world(config), config.users, config.days, config.seed)
+    judged = Crowd(*_world(config), config.users, config.days, config.seed, workers=config.workers)
     silence = load_policy("silence", judged.catalogue)
     worth, beside, nothing = (
         _less_spend(judged, policy, price) for policy in (of_all, of_one, silence)
@@ -148,7 +195,7 @@ def _less_spend(judged: Crowd, policy: Policy, price: float) -> Weekly:
 def _kept(config: BudgetsConfig, policy: Policy) -> list[dict[str, float]]:
     """The price of each budget by the dual search, and what was spent at it with other luck."""
     who, highest = (config.spending_users, config.spending_days), config.prices[-1]
-    judged = Crowd(*_world(config), *who, config.seed, people=config.seed)
+    judged = Crowd(*_world(config), *who, config.seed, workers=config.workers, people=config.seed)
     searched = replace(judged, seed=config.seed + OTHER_LUCK)
     spend = cache(lambda price: searched.spend(policy, price))
     least, most = spend(highest), spend(0.0)

@@ -148,10 +148,11 @@ shown |
 
     ## Arguments
     ``make_world(num_envs, seed)``, ``num_envs``, ``days`` of an episode, ``budget_price`` (a
-    number, or a range from which every person draws an own one, so that one policy learns all),
-    the ``budget_left_cents`` that every decision sees, ``insight``, a function of the world that
-    tells a critic what is hidden, and ``twins``: rows i and i + N / 2 hold the same person with the
-    same luck and end together, so that they differ in what was decided and what came of it alone.
+    number, or a range from which every person draws an own one, so that one policy learns all: low
+    prices more often than high ones, because the first cents of a price change most), the
+    ``budget_left_cents`` that every decision sees, ``insight``, a function of the world that tells
+    a critic what is hidden, and ``twins``: rows i and i + N / 2 hold the same person with the same
+    luck and end together, so that they differ in what was decided and what came of it alone.
 
     ## Version History
     * v0: first version.
@@ -253,9 +254,10 @@ shown |
         self._until[rows] = self.world.moment().now.take(rows) + np.int64(self._horizon_s)
 
     def _drawn_prices(self, rows: int) -> NDArray[np.float64]:
-        """A price of a cent for each of so many rows, twins alike."""
-        prices = self.np_random.uniform(*self._prices, rows // self._copies)
-        return np.tile(prices, self._copies)
+        """A price of a cent for each of so many rows, twins alike; half in the lowest quarter."""
+        lowest, highest = self._prices
+        drawn = self.np_random.random(rows // self._copies)
+        return np.tile(lowest + (highest - lowest) * drawn**2, self._copies)
 
     def _observe(self) -> Observation:
         moment, users = self.world.moment(), self.world.users

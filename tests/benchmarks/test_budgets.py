@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -30,12 +33,18 @@ def test_prices_and_budgets_that_cannot_be_compared_are_refused(given, says) -> 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_both_kinds_are_trained_and_compared_at_every_price() -> None:
+def test_both_kinds_are_trained_kept_and_compared_at_every_price(tmp_path: Path) -> None:
     small = BudgetsConfig(
         "tabular", (0.0, 20.0), steps=60_000, users=200, days=7.0, budgets=(0.8,),
-        spending_users=400, spending_days=7.0, json=True,
+        spending_users=400, spending_days=7.0, kept=tmp_path, json=True,
     )  # fmt: skip
     found = measure(small)
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert len([path for path in made if path.is_dir()]) == 3
+    assert measure(small) == found
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == made
+    with pytest.raises(InputError, match="was trained with"):
+        measure(replace(small, steps=50_000))
     assert [row["price"] for row in found["prices"]] == [0.0, 20.0]
     for row in found["prices"]:
         assert row["share"]["low"] < row["share"]["mean"] < row["share"]["high"]
