@@ -69,9 +69,14 @@ class JournalWriter:
             OSError: the folder cannot be written. Nothing is lost either.
         """
         taken = self.take(wait_ms)
-        if len(taken):
+        if not len(taken):
+            return 0
+        try:
             self._files.add(taken.decisions, taken.outcomes)
             self._forget(taken)
+        except BaseException:
+            self._recovered = False  # what was taken is pending now: the next try begins with it
+            raise
         return len(taken)
 
     def take(self, wait_ms: int | None = None) -> Taken:

@@ -147,6 +147,22 @@ def test_what_is_written_twice_is_in_the_log_once(live, writer, catalogue, tmp_p
     assert log.outcomes["amount_cents"][0] == 1_000
 
 
+def test_what_could_not_be_written_is_written_with_the_next_try(
+    live, redis_client, writer, catalogue, tmp_path
+):
+    live.offer("r1")
+    (tmp_path / "journal").write_text("a file where the folder would be")
+    with pytest.raises(OSError):
+        writer.drain()
+    assert left(redis_client) == 1
+    (tmp_path / "journal").unlink()
+    live.offer("r2")
+    while writer.drain():
+        pass
+    assert left(redis_client) == 0
+    assert JournalFiles(tmp_path, catalogue).merge() == 2
+
+
 def test_a_part_that_was_not_finished_is_not_read(live, writer, catalogue, tmp_path):
     live.offer()
     writer.drain()
