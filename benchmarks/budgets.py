@@ -9,6 +9,7 @@ same people, as a price found on last month's customers is used on them this mon
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -109,25 +110,25 @@ def measure(config: BudgetsConfig) -> dict[str, Any]:
             of_all, *of_each = _networks(config, bar.update)
         with Bar("comparing them", shown=not config.json) as bar:
             rows = []
-            for price, of_one in zip(config.prices, of_each, strict=True):
-                rows.append(_compared(config, price, of_all, of_one))
+            for row in _compared(config, of_all, of_each):
+                rows.append(row)
                 bar.update(len(rows) / (len(config.prices) + 1))
-            kept = _kept(config, of_all)
-    return {"prices": [asdict(row) for row in rows], "budgets": kept}
+            budgets = _budgets(config, of_all)
+    return {"prices": [asdict(row) for row in rows], "budgets": budgets}
 
 
-def _networks(config: BudgetsConfig, told: Progress) -> list[Policy]:
+def _networks(config: BudgetsConfig, told: Progress) -> list[BundledPolicy]:
     """The network for all prices, then one for each; those that are kept are not trained again."""
     wanted = [None, *config.prices]
-    found = {price: _known(config, price) for price in wanted}
-    missing = [price for price in wanted if found[price] is None]
+    found = {price: policy for price in wanted if (policy := _known(config, price)) is not None}
+    missing = [price for price in wanted if price not in found]
     taught = everywhere(partial(_taught, config), missing, None, config.workers, told)
+    (_, catalogue), made = _world(config), lineage(config.seed)
     for price, policy in zip(missing, taught, strict=True):
         found[price] = policy
         if config.kept is not None:
-            catalogue, made = catalogue_for(config.preset, None), lineage(config.seed)
             save_bundle(_place(config, price), policy, catalogue, made, _figures(config, price))
-    return [policy for policy in found.values() if policy is not None]
+    return [found[price] for price in wanted]
 
 
 def _place(config: BudgetsConfig, price: float | None) -> Path:
@@ -150,7 +151,7 @@ def _known(config: BudgetsConfig, price: float | None) -> BundledPolicy | None:
     """
     if config.kept is None or not _place(config, price).is_dir():
         return None
-    bundle = load_bundle(_place(config, price), catalogue_for(config.preset, None))
+    bundle = load_bundle(_place(config, price), _world(config)[1])
     asked = _figures(config, price) | {"seed": config.seed}
     was = bundle.manifest.figures | {"seed": bundle.manifest.seed}
     if was != asked:
@@ -177,14 +178,15 @@ def _taught(config: BudgetsConfig, price: float | None) -> BundledPolicy:
     return policy
 
 
-def _compared(config: BudgetsConfig, price: float, of_all: Policy, of_one: Policy) -> Row:
+def _compared(config: BudgetsConfig, of_all: Policy, of_each: Sequence[Policy]) -> Iterator[Row]:
+    """Both kinds at every price, on the same people with the same luck."""
     judged = Crowd(*_world(config), config.users, config.days, config.seed, workers=config.workers)
-    silence = load_policy("silence", judged.catalogue)
-    worth, beside, nothing = (
-        _less_spend(judged, policy, price) for policy in (of_all, of_one, silence)
-    )
-    mine, its_own = worth - nothing, beside - nothing
-    return Row(price, Estimate.of(mine), Estimate.of(its_own), ratio(mine, its_own))
+    silence, _ = judged.of_each(load_policy("silence", judged.catalogue), 0.0)  # spends nothing
+    for price, of_one in zip(config.prices, of_each, strict=True):
+        mine, its_own = (
+            _less_spend(judged, policy, price) - silence for policy in (of_all, of_one)
+        )
+        yield Row(price, Estimate.of(mine), Estimate.of(its_own), ratio(mine, its_own))
 
 
 def _less_spend(judged: Crowd, policy: Policy, price: float) -> Weekly:
@@ -192,7 +194,7 @@ def _less_spend(judged: Crowd, policy: Policy, price: float) -> Weekly:
     return value - price * spend
 
 
-def _kept(config: BudgetsConfig, policy: Policy) -> list[dict[str, float]]:
+def _budgets(config: BudgetsConfig, policy: Policy) -> list[dict[str, float]]:
     """The price of each budget by the dual search, and what was spent at it with other luck."""
     who, highest = (config.spending_users, config.spending_days), config.prices[-1]
     judged = Crowd(*_world(config), *who, config.seed, workers=config.workers, people=config.seed)

@@ -68,14 +68,15 @@ class JournalWriter:
             RedisError: Redis does not answer. Nothing is lost: call again.
             OSError: the folder cannot be written. Nothing is lost either.
         """
-        taken = self.take(wait_ms)
-        if not len(taken):
-            return 0
         try:
-            self._files.add(taken.decisions, taken.outcomes)
-            self._forget(taken)
+            taken = self.take(wait_ms)
+            if len(taken):
+                self._files.add(taken.decisions, taken.outcomes)
+                self._forget(taken)
         except BaseException:
-            self._recovered = False  # what was taken is pending now: the next try begins with it
+            # What may have been taken is pending, and the group is gone with a Redis that lost its
+            # data: the next try joins again and begins with what is pending.
+            self._recovered = False
             raise
         return len(taken)
 
@@ -99,12 +100,7 @@ class JournalWriter:
 
     def _read(self, start: str, wait_ms: int | None) -> Taken:
         streams: dict[Any, Any] = dict.fromkeys(self._streams, start)
-        try:
-            reply: Any = self._redis.xreadgroup(GROUP, CONSUMER, streams, AT_ONCE, wait_ms)
-        except redis.ResponseError as error:
-            if "NOGROUP" in str(error):  # Redis lost its data; the next try joins again
-                self._recovered = False
-            raise
+        reply: Any = self._redis.xreadgroup(GROUP, CONSUMER, streams, AT_ONCE, wait_ms)
         return _taken(reply or [])
 
     def _forget(self, taken: Taken) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import redis
 
 from envs.clock import DAY, parse_time
 from envs.errors import InputError
@@ -161,6 +162,32 @@ def test_what_could_not_be_written_is_written_with_the_next_try(
         pass
     assert left(redis_client) == 0
     assert JournalFiles(tmp_path, catalogue).merge() == 2
+
+
+def test_entries_whose_delivery_was_lost_are_taken_with_the_next_try(
+    live, redis_client, writer, catalogue, tmp_path, monkeypatch
+):
+    """Redis handed them over, and the connection broke before they arrived."""
+    live.offer("r1")
+    client = writer._redis
+
+    class Breaking:
+        def __getattr__(self, name):
+            return getattr(client, name)
+
+        def xreadgroup(self, *arguments):
+            reply = client.xreadgroup(*arguments)
+            if any(entries for _, entries in reply):
+                raise redis.ConnectionError("broken")
+            return reply
+
+    monkeypatch.setattr(writer, "_redis", Breaking())
+    with pytest.raises(redis.ConnectionError):
+        writer.drain()
+    monkeypatch.setattr(writer, "_redis", client)
+    assert writer.drain() == 1
+    assert left(redis_client) == 0
+    assert JournalFiles(tmp_path, catalogue).merge() == 1
 
 
 def test_a_part_that_was_not_finished_is_not_read(live, writer, catalogue, tmp_path):
