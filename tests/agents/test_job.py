@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from ray.cluster_utils import Cluster
@@ -44,21 +45,25 @@ def wait_until_it_takes_jobs(address: str) -> None:
 
 
 @pytest.fixture
-def dashboard() -> Iterator[str]:
+def dashboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a cluster's dashboard: one machine for the driver and a runner.
 
     Machines of a cluster that are one in truth unpack a job's working directory over each other.
+    Its folder is its own, and short for the sake of sockets: what runs a job finds its cluster
+    through a file there, where any other Ray of this machine would write its own address.
     """
     port = free_port()
-    head = {"num_cpus": 2, "include_dashboard": True, "dashboard_port": port,
-            "dashboard_agent_listen_port": free_port()}  # fmt: skip
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        wait_until_it_takes_jobs(address)
-        yield address
-    finally:
-        cluster.shutdown()
+    with TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        head = {"num_cpus": 2, "include_dashboard": True, "dashboard_port": port,
+                "dashboard_agent_listen_port": free_port()}  # fmt: skip
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            wait_until_it_takes_jobs(address)
+            yield address
+        finally:
+            cluster.shutdown()
 
 
 @pytest.mark.slow
@@ -72,6 +77,7 @@ def test_a_submitted_training_leaves_bundle_checkpoint_and_curves(
     run = subprocess.run(
         [*submit, "--working-dir", ROOT, "--", sys.executable, "-m", "agents", *train, *kinds],
         cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"},
+        timeout=300,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     assert re.search(r"Job '\S+' succeeded", run.stdout)
