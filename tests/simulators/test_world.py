@@ -165,6 +165,7 @@ def loyal_lives() -> tuple[list[Step], list[Step]]:
     return live(quiet, 600, silent=True), live(busy, 600)
 
 
+@pytest.mark.slow
 def test_contacts_make_no_demand_out_of_nothing(
     loyal_lives: tuple[list[Step], list[Step]],
 ) -> None:
@@ -175,6 +176,7 @@ def test_contacts_make_no_demand_out_of_nothing(
     assert (further == 1).any()
 
 
+@pytest.mark.slow
 def test_contacts_to_those_who_buy_anyway_lose_money(
     loyal_lives: tuple[list[Step], list[Step]],
 ) -> None:
@@ -283,6 +285,7 @@ def hot_tempered() -> Preset:
     return replace(DEFAULT, archetypes=kinds, return_per_week=0.2)
 
 
+@pytest.mark.slow
 def test_conditional_means_are_the_means_of_what_falls() -> None:
     # each difference is a sum of martingale differences: beyond 5 errors once in 1.7e6 runs
     played = live(SyntheticWorld(3000, seed=12), 120)

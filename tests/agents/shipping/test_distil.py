@@ -47,6 +47,7 @@ def test_a_student_is_a_bundle_that_says_what_it_lost(
     assert loss["low"] <= loss["mean"] <= loss["high"]
 
 
+@pytest.mark.slow
 def test_a_student_of_several_budget_prices_is_judged_at_each(
     teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,6 +62,7 @@ def test_a_student_of_several_budget_prices_is_judged_at_each(
     assert "at a budget price of 0.5" in said
 
 
+@pytest.mark.slow
 def test_a_student_repeats_with_its_seed(teacher: Path, tmp_path: Path) -> None:
     sums = []
     for name in ("a", "b"):
