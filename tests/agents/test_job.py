@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from ray.job_submission import JobSubmissionClient
 
 from agents.policy import load_bundle
 from agents.training.curves import curves_beside
+from serving.ingress import free_ports
 
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = [
@@ -23,12 +23,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:.*<socket:pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def wait_until_it_takes_jobs(address: str) -> None:
@@ -52,11 +46,11 @@ def dashboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     Its folder is its own, and short for the sake of sockets: what runs a job finds its cluster
     through a file there, where any other Ray of this machine would write its own address.
     """
-    port = free_port()
+    port, of_the_agent = free_ports(2)
     with TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         monkeypatch.setenv("RAY_TMPDIR", folder)
         head = {"num_cpus": 2, "include_dashboard": True, "dashboard_port": port,
-                "dashboard_agent_listen_port": free_port()}  # fmt: skip
+                "dashboard_agent_listen_port": of_the_agent}  # fmt: skip
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             address = f"http://127.0.0.1:{port}"
