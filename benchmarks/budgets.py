@@ -87,7 +87,8 @@ def main() -> None:
     config = tyro.cli(BudgetsConfig, prog="python -m benchmarks.budgets")
     found = measure(config)
     if config.json:
-        print(json.dumps(found | {"config": asdict(config), "lineage": lineage(config.seed)}))
+        told = found | {"config": asdict(config), "lineage": lineage(config.seed)}
+        print(json.dumps(told, default=str))  # paths
         return
     console = Console(width=110)
     console.print(_prices(config, found["prices"]))
