@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from agents.judging.field import OTHER_LUCK
 from agents.q_learning import QLearningConfig
+from agents.train import TrainConfig
+from agents.training.world_training import world_algorithm
 from benchmarks.curves import Checkpoints, train_until
 from benchmarks.learnt_signal import LearntSignal, days_a_step
 from benchmarks.stock_dqn import intensity, stock_config, stock_policy
@@ -41,7 +43,8 @@ class Contestant:
 def contestants() -> list[Contestant]:
     """Ours first; those of SB3 only where it is installed."""
     found = [
-        Contestant("ours", "defaults", _ours),
+        Contestant("ours", "as train q", _ours_as_commanded),
+        Contestant("ours", "without a critic", _ours),
         Contestant("rllib dqn", "sizes of ours", _stock_like_ours),
         Contestant("rllib dqn", f"its defaults, {FEW} environments", _stock_by_default),
     ]
@@ -68,6 +71,19 @@ def _ours(problem: Problem, checkpoints: Checkpoints, seed: int) -> None:
     algorithm = our_config(problem, seed).build_algo()
     try:
         train_until(algorithm, checkpoints, algorithm.policy, algorithm.sampled_steps)
+    finally:
+        algorithm.stop()
+
+
+def _ours_as_commanded(problem: Problem, checkpoints: Checkpoints, seed: int) -> None:
+    """As the command teaches: a critic that sees what is hidden, twins, ever smaller steps."""
+    command = TrainConfig("q", preset=problem.preset, days=problem.days, seed=seed)
+    first, last = QLearningConfig().epsilon_first, QLearningConfig().epsilon_last
+    algorithm = world_algorithm(command, {"epsilon": (first, last, problem.epsilon_steps)})
+    try:
+        train_until(
+            algorithm, checkpoints, algorithm.policy, algorithm.sampled_steps, algorithm.slow_down
+        )
     finally:
         algorithm.stop()
 

@@ -53,6 +53,12 @@ class Curve:
         """Processor time until its policy was worth so much; None when it never was."""
         return next((p.seconds for p in self.points if p.gain.mean >= gain), None)
 
+    def held_from(self, gain: float) -> float | None:
+        """Processor time from which on all its policies were worth so much; None at no time."""
+        below = [k for k, point in enumerate(self.points) if point.gain.mean < gain]
+        after = self.points[below[-1] + 1 if below else 0 :]
+        return after[0].seconds if after else None
+
 
 class Judge:
     """Plays policies for the same users with the same luck."""
@@ -97,6 +103,11 @@ class Checkpoints:
         self.start()
         return bool(self._due)
 
+    @property
+    def share(self) -> float:
+        """Of the time that there is, what has been used."""
+        return min(1.0, (self._core + time.process_time() - self._core_started) / self._seconds)
+
     def start(self) -> None:
         """Let the clock run from now on."""
         self._core_started, self._wall_started = time.process_time(), time.perf_counter()
@@ -112,6 +123,8 @@ class Standing:
     """Gain over silence in the end, cents a user-week, mean over seeds."""
     seconds: float | None
     """Processor time to the plateau, the median over seeds; None when half of them never came."""
+    held: float | None
+    """The same from which on they stayed there."""
     given: float
     """Processor time it had."""
     pace: float
@@ -123,30 +136,40 @@ def standings(curves: list[Curve], ours: str) -> tuple[float, list[Standing]]:
 
     Args:
         curves: of all learners; those of one learner with the same settings are its seeds.
-        ours: whose final value is the plateau, the mean over seeds.
+        ours: whose final value is the plateau: the mean over seeds, of its best settings.
     """
-    plateau = float(np.mean([curve.final for curve in curves if curve.learner == ours]))
     ways: dict[tuple[str, str], list[Curve]] = {}
     for curve in curves:
         ways.setdefault((curve.learner, curve.settings), []).append(curve)
+    finals = {way: float(np.mean([curve.final for curve in of])) for way, of in ways.items()}
+    plateau = max(final for (learner, _), final in finals.items() if learner == ours)
     return plateau, [_standing(*way, of, plateau) for way, of in ways.items()]
 
 
 def _standing(learner: str, settings: str, curves: list[Curve], plateau: float) -> Standing:
-    took = [curve.seconds_to(PLATEAU * plateau) for curve in curves]
-    median = float(np.median([np.inf if seconds is None else seconds for seconds in took]))
     return Standing(
         learner, settings,
         final=float(np.mean([curve.final for curve in curves])),
-        seconds=median if np.isfinite(median) else None,
+        seconds=_median([curve.seconds_to(PLATEAU * plateau) for curve in curves]),
+        held=_median([curve.held_from(PLATEAU * plateau) for curve in curves]),
         given=float(np.mean([curve.points[-1].seconds for curve in curves])),
         pace=float(np.mean([c.points[-1].steps / c.points[-1].seconds for c in curves])),
     )  # fmt: skip
 
 
-def train_until(algorithm: Any, checkpoints: Checkpoints, policy: Callable[[], Policy],
-                steps: Callable[[], int]) -> None:  # fmt: skip
-    """Let an RLlib algorithm iterate until its time is over."""
+def _median(took: list[float | None]) -> float | None:
+    """Median over seeds, of which those that never came took for ever."""
+    median = float(np.median([np.inf if seconds is None else seconds for seconds in took]))
+    return median if np.isfinite(median) else None
+
+
+def train_until(
+    algorithm: Any, checkpoints: Checkpoints, policy: Callable[[], Policy],
+    steps: Callable[[], int], told: Callable[[float], None] | None = None,
+) -> None:  # fmt: skip
+    """Let an RLlib algorithm iterate until its time is over; ``told`` hears of the share of it."""
     checkpoints.start()
     while checkpoints.passed(policy, steps):
         algorithm.train()
+        if told is not None:
+            told(checkpoints.share)

@@ -218,14 +218,18 @@ def _standing_table(config: TrainingBenchmark, plateau: float, standing: list[St
     )
     table.add_column("learner")
     table.add_column("settings")
-    for heading in ("seconds", "final gain", "of plateau", "steps/s"):
+    for heading in ("first there", "held from", "final gain", "of plateau", "steps/s"):
         table.add_column(heading, justify="right")
     for each in standing:
-        took = "not in " + f"{each.given:.0f}" if each.seconds is None else f"{each.seconds:.0f}"
-        share = f"{each.final / plateau:.0%}"
-        row = (each.learner, each.settings, took, f"{each.final:.0f}", share, f"{each.pace:,.0f}")
-        table.add_row(*row)
+        table.add_row(
+            each.learner, each.settings, _took(each.seconds, each), _took(each.held, each),
+            f"{each.final:.0f}", f"{each.final / plateau:.0%}", f"{each.pace:,.0f}",
+        )  # fmt: skip
     return table
+
+
+def _took(seconds: float | None, standing: Standing) -> str:
+    return f"not in {standing.given:.0f}" if seconds is None else f"{seconds:.0f}"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -34,6 +34,13 @@ def test_the_plateau_is_our_last_value_and_whoever_never_comes_has_no_time() -> 
     assert found[1].final == 94 and found[1].given == 3.0
 
 
+def test_whoever_falls_back_has_not_held_the_plateau() -> None:
+    ours, theirs = curve("ours", 96, 90, 97, 100), curve("theirs", 96, 97, 99, 94)
+    _, found = standings([ours, theirs, curve("others", 95, 95, 95, 95)], "ours")
+    assert [each.seconds for each in found] == [1.0, 1.0, 1.0]
+    assert [each.held for each in found] == [3.0, None, 1.0]
+
+
 def test_the_clock_stands_still_while_a_policy_is_judged() -> None:
     catalogue = catalogue_for("tabular", None)
     judge = Judge(Field(catalogue, "tabular", 4, 2.0))
