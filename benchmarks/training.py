@@ -70,7 +70,7 @@ class TrainingBenchmark:
 def measure(config: TrainingBenchmark) -> dict[str, Any]:
     """Both parts, as plain values for JSON or for ``tables``."""
     _check(config)
-    most = max((0, *config.runners))
+    most = 2 * max((0, *config.runners))  # both sides have theirs at the same time
     with quiet_ray(config.address, most), _one_quiet_thread(), _bar(config) as bar:
         paces = _paces(config, bar) if config.repeats else None
         curves = _curves(config, bar) if config.minutes else []

@@ -89,7 +89,7 @@ def test_sb3_plays_a_masked_action_as_silence() -> None:
 @IGNORED
 @pytest.mark.slow
 def test_the_command_measures_both_sides_in_one_run(capsys: pytest.CaptureFixture[str]) -> None:
-    given = ["--envs", "64", "--runners", "--repeats", "1", "--seconds", "0.2", "--users", "4"]
+    given = ["--envs", "64", "--runners", "2", "--repeats", "1", "--seconds", "0.2", "--users", "4"]
     assert main([*given, "--preset", "tabular", "--minutes", "0.05", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     for pair in result["paces"]["pairs"]:
