@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from agents.judging.field import OTHER_LUCK
 from agents.q_learning import QLearningConfig
-from agents.train import TrainConfig
+from agents.training.settings import TrainConfig
 from agents.training.world_training import world_algorithm
 from benchmarks.curves import Checkpoints, train_until
 from benchmarks.learnt_signal import LearntSignal, days_a_step
@@ -58,32 +58,36 @@ def contestants() -> list[Contestant]:
 
 def our_config(problem: Problem, seed: int) -> Any:
     """Our Q-learning as it comes, on the problem."""
-    config = QLearningConfig()
-    last = config.epsilon_last
     return (
-        config.environment(ENVIRONMENT, env_config={"preset": problem.preset, "days": problem.days})
-        .training(epsilon=(config.epsilon_first, last, problem.epsilon_steps))
+        QLearningConfig()
+        .environment(ENVIRONMENT, env_config={"preset": problem.preset, "days": problem.days})
+        .training(epsilon=_epsilon(problem))
         .debugging(seed=seed + OTHER_LUCK, log_level="ERROR")
     )
 
 
+def _epsilon(problem: Problem) -> tuple[float, float, int]:
+    """First and last share of exploration, and the steps between them."""
+    config = QLearningConfig()
+    return config.epsilon_first, config.epsilon_last, problem.epsilon_steps
+
+
 def _ours(problem: Problem, checkpoints: Checkpoints, seed: int) -> None:
-    algorithm = our_config(problem, seed).build_algo()
-    try:
-        train_until(algorithm, checkpoints, algorithm.policy, algorithm.sampled_steps)
-    finally:
-        algorithm.stop()
+    _train_ours(our_config(problem, seed).build_algo(), checkpoints)
 
 
 def _ours_as_commanded(problem: Problem, checkpoints: Checkpoints, seed: int) -> None:
     """As the command teaches: a critic that sees what is hidden, twins, ever smaller steps."""
     command = TrainConfig("q", preset=problem.preset, days=problem.days, seed=seed)
-    first, last = QLearningConfig().epsilon_first, QLearningConfig().epsilon_last
-    algorithm = world_algorithm(command, {"epsilon": (first, last, problem.epsilon_steps)})
+    algorithm = world_algorithm(command, {"epsilon": _epsilon(problem)})
+    _train_ours(algorithm, checkpoints, algorithm.slow_down)
+
+
+def _train_ours(
+    algorithm: Any, checkpoints: Checkpoints, told: Callable[[float], None] | None = None
+) -> None:
     try:
-        train_until(
-            algorithm, checkpoints, algorithm.policy, algorithm.sampled_steps, algorithm.slow_down
-        )
+        train_until(algorithm, checkpoints, algorithm.policy, algorithm.sampled_steps, told)
     finally:
         algorithm.stop()
 

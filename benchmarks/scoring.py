@@ -163,11 +163,16 @@ def best_of(runs: Iterator[dict[str, Any]]) -> dict[str, Any]:
 
 
 def ratios(found: dict[str, Any], workers: int) -> dict[str, float]:
-    """Speed beside the bare policy's, as the clock and as the processor saw it; memory by size."""
+    """Speed beside the bare policy's, as the clock and as the processor saw it; memory by size.
+
+    Once workers have started, the larger file takes longer by its further users alone.
+    """
     floor, whole, quarter = found["floor"], found["whole"], found["quarter"]
     return {
         "speed_of_floor": whole["per_second"] / floor["per_second"],
         "speed_of_floor_a_core": whole["per_cpu_second"] / floor["per_cpu_second"],
+        "further_per_second": (whole["users"] - quarter["users"])
+        / (whole["seconds"] - quarter["seconds"]),
         "two_cores_alone_per_second": workers * whole["per_cpu_second"],
         "worker_memory": whole["peak_worker_mb"] / quarter["peak_worker_mb"],
         "driver_memory": whole["peak_driver_mb"] / quarter["peak_driver_mb"],
@@ -199,7 +204,8 @@ def _table(found: dict[str, Any]) -> Table:
     said = found["ratios"]
     title = (
         f"{said['speed_of_floor']:.2f} times the bare policy on one core "
-        f"({said['speed_of_floor_a_core']:.2f} a core); a worker's memory x "
+        f"({said['speed_of_floor_a_core']:.2f} a core); once workers have started "
+        f"{said['further_per_second']:,.0f} a second; a worker's memory x "
         f"{said['worker_memory']:.2f} for four times the users"
     )
     table = Table(title=title, box=box.SIMPLE)

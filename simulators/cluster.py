@@ -183,8 +183,7 @@ def _as_tasks(
     with quiet_ray(address, workers):
         import ray
 
-        cores: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        at_a_time = workers or max(1, int(cores.get("CPU", 1)))
+        at_a_time = workers or cluster_cores()
         shared = ray.put(function)  # once, not with every task
         task: Any = ray.remote(num_cpus=1, max_retries=RERUNS)(_call)
         task = task.options(name=_name(function))
@@ -200,6 +199,14 @@ def _as_tasks(
                 ray.wait(running, num_returns=1, fetch_local=False)  # any that ends makes room
             else:
                 yield ray.get(line.popleft())
+
+
+def cluster_cores() -> int:
+    """Cores of the Ray that is up, 1 or more."""
+    import ray
+
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return max(1, int(there.get("CPU", 1)))
 
 
 def _still_running(line: Iterable[Any]) -> list[Any]:

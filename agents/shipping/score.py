@@ -1,8 +1,8 @@
 """The command that decides for a file of users: Parquet in, Parquet out, on any number of machines.
 
-The unit of work is a row group of the input: a task of ``ray.data`` reads it batch by batch,
-decides, and writes one part of the output. So memory grows neither with the file nor with the
-number of machines, and no user travels between processes.
+The unit of work is a row group of the input: it is read batch by batch, decided, and becomes one
+part of the output. Tasks of ``ray.data`` take a few of them each. So memory grows neither with the
+file nor with the number of machines, and no user travels between processes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import tyro
@@ -31,9 +31,15 @@ from envs.catalogue import load_catalogue
 from envs.encoding import Encoding
 from envs.errors import InputError
 from envs.lineage import lineage
-from simulators.cluster import Progress, quiet_ray
+from simulators.cluster import Progress, cluster_cores, quiet_ray
 from simulators.presets import catalogue_for
 from simulators.progress import Bar
+
+TASKS: Final = 8
+"""Tasks a worker, so that all end at about the same time."""
+PIECES: Final = 4
+"""Pieces a task, where that leaves tasks enough: what Ray does for a task takes as long as half a
+piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,7 @@ def score_all(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Score:
-    """Decide for all pieces, each in a task of the Ray that is up, and count.
+    """Decide for all pieces, in tasks of the Ray that is up, and count.
 
     Args:
         scorer: decides.
@@ -167,9 +173,15 @@ def _as_tasks(
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
         given = [asdict(piece) for piece in pieces]
-        rows = ray.data.from_items(given, override_num_blocks=len(pieces))
+        tasks = _tasks(len(pieces), workers or cluster_cores())
+        rows = ray.data.from_items(given, override_num_blocks=tasks)
         for row in rows.map(decide, concurrency=workers or None).iter_rows():
             yield Done(**row)
+
+
+def _tasks(pieces: int, workers: int) -> int:
+    """In how many tasks so many pieces are decided."""
+    return max(-(-pieces // PIECES), min(pieces, TASKS * workers))
 
 
 def _print(config: ScoreConfig, info: ScoreInfo, score: Score) -> None:
