@@ -37,13 +37,14 @@ def test_of_several_runs_the_fastest_counts_and_the_most_memory() -> None:
 
 def test_ratios_are_to_the_bare_policy_and_to_the_smaller_file() -> None:
     floor = {"per_second": 400.0, "per_cpu_second": 500.0}
-    small = {"peak_worker_mb": 200.0, "peak_driver_mb": 100.0}
-    whole = {"per_second": 300.0, "per_cpu_second": 250.0, "peak_worker_mb": 210.0,
-             "peak_driver_mb": 100.0}  # fmt: skip
+    small = {"users": 100, "seconds": 3.0, "peak_worker_mb": 200.0, "peak_driver_mb": 100.0}
+    whole = {"users": 400, "seconds": 4.5, "per_second": 300.0, "per_cpu_second": 250.0,
+             "peak_worker_mb": 210.0, "peak_driver_mb": 100.0}  # fmt: skip
     found = ratios({"floor": floor, "quarter": small, "whole": whole}, workers=2)
     assert found == {
         "speed_of_floor": 0.75,
         "speed_of_floor_a_core": 0.5,
+        "further_per_second": 200.0,
         "two_cores_alone_per_second": 500.0,
         "worker_memory": pytest.approx(1.05),
         "driver_memory": 1.0,

@@ -72,10 +72,11 @@ def test_row_groups_files_and_workers_change_no_decision(
     folder = tmp_path / "folder"
     folder.mkdir()
     pq.write_table(everybody.slice(0, 33), folder / "a.parquet")
-    pq.write_table(everybody.slice(33), folder / "b.parquet", row_group_size=201)
+    pq.write_table(everybody.slice(33), folder / "b.parquet", row_group_size=17)
     one = score(bundle, users, tmp_path / "one")
     other = score(bundle, folder, tmp_path / "other", "--workers", "1")
     assert one.equals(other)
+    assert len(pq.ParquetDataset(tmp_path / "other").fragments) == 1 + 28  # several a task
 
 
 def test_decisions_say_how_they_were_made(
