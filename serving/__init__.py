@@ -5,6 +5,10 @@ Room map, each file one concept:
 * ``settings``: what the surroundings say, read once at the edge.
 * ``security``: who may call, and names that do not reveal the user.
 * ``redis_server``: a real Redis of our own, where none is given.
+* ``connect``: connections to Redis, one server or a cluster.
+* ``keys``: where things lie in Redis.
+* ``records``: what Redis keeps of users and decisions, as bytes.
+* ``scripts``: what Redis runs as one step.
 * ``state``: users, decisions and the journal stream in Redis, two round trips a decision.
 * ``decide``: user state and request in, decision out; no Redis and no HTTP.
 * ``vocabulary``: a caller's words, understood against the catalogue.

@@ -39,6 +39,18 @@ class Settings:
     """Longest request body."""
     metrics_dir: str = ""
     """Folder in which several replicas of one machine add up their metrics."""
+    budget_cents: int = 0
+    """What the offers of a period may cost in all; 0 means without a budget."""
+    budget_period_s: int = 86_400
+    """Length of a period; whole days begin at midnight of ``time_zone``."""
+    defer_s: int = 3_600
+    """How long a deferred decision waits for its activation before it lapses."""
+    rate_limit: int = 0
+    """Requests a second that each API key has at each replica; 0 means any number."""
+    location: str = "coarse:1000"
+    """What is kept of a caller's location: ``drop``, ``coarse:METRES`` or ``laplace:METRES``."""
+    replicas: int = 1
+    """Processes that decide beside this one, itself counted."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str], redis_url: str, user_secret: str) -> Settings:
@@ -65,13 +77,22 @@ class Settings:
             decision_days=_whole(environment, "DECISION_DAYS", usual.decision_days, 36_500),
             outcome_days=_days(environment, "OUTCOME_DAYS", usual.outcome_days),
             max_body_bytes=_whole(environment, "MAX_BODY_BYTES", usual.max_body_bytes, 2**30),
+            budget_cents=_whole(environment, "BUDGET_CENTS", usual.budget_cents, 10**12, 0),
+            budget_period_s=_whole(
+                environment, "BUDGET_PERIOD_S", usual.budget_period_s, 366 * 86_400
+            ),
+            defer_s=_whole(environment, "DEFER_S", usual.defer_s, 30 * 86_400),
+            rate_limit=_whole(environment, "RATE_LIMIT", usual.rate_limit, 10**6, 0),
+            location=environment.get(f"{PREFIX}LOCATION", usual.location),
         )
 
 
-def _whole(environment: Mapping[str, str], name: str, default: int, most: int) -> int:
+def _whole(
+    environment: Mapping[str, str], name: str, default: int, most: int, least: int = 1
+) -> int:
     text = environment.get(PREFIX + name, str(default))
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise InputError(f"{PREFIX}{name} is {text!r}: give a whole number from 1 to {most}")
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise InputError(f"{PREFIX}{name} is {text!r}: give a whole number from {least} to {most}")
     return int(text)
 
 

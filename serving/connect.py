@@ -1,0 +1,88 @@
+"""Connections to Redis: one server or a cluster, with a password, an ACL user or TLS by the URL.
+
+* ``redis://[USER:PASSWORD@]HOST:PORT/DB``          one server
+* ``rediss://...``                                  the same over TLS
+* ``redis+cluster://...``, ``rediss+cluster://...`` any node of a Redis Cluster
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+from redis import Redis as SyncRedis
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.cluster import RedisCluster as SyncRedisCluster
+from redis.retry import Retry as SyncRetry
+
+Client: TypeAlias = Any
+"""A ``redis.asyncio`` client of one server or of a cluster. Its own types differ in every call."""
+SyncClient: TypeAlias = Any
+
+CLUSTER: Final = "+cluster"
+CONNECTIONS: Final = 256
+PATIENCE_S: Final = 2.0
+"""How long a socket is waited for; a decision gives up much sooner."""
+CONNECT_S: Final = 1.0
+
+
+def is_cluster(url: str) -> bool:
+    """Whether the URL names a Redis Cluster."""
+    return url.partition("://")[0].endswith(CLUSTER)
+
+
+def connect(url: str, certificates: str = "") -> Client:
+    """A client that makes its connections when they are needed.
+
+    What is sent may be sent twice when a connection breaks: every script of the service is safe
+    to repeat, and callers are spared the connections that a restarted Redis has left broken.
+
+    Args:
+        url: of the server, see above.
+        certificates: file of the authorities that may have signed the server's certificate; the
+            system's own when empty.
+
+    Raises:
+        ValueError: no such URL.
+    """
+    options = _options(url, certificates)
+    if is_cluster(url):
+        return RedisCluster.from_url(
+            url.replace(CLUSTER, "", 1), **options, max_connections=CONNECTIONS
+        )
+    retry = Retry(NoBackoff(), 1)
+    return Redis.from_url(url, retry=retry, max_connections=CONNECTIONS, **options)
+
+
+def connect_sync(
+    url: str, certificates: str = "", patience_s: float = PATIENCE_S, tries: int = 2
+) -> SyncClient:
+    """The same for programs that wait.
+
+    Args:
+        url: of the server, see above.
+        certificates: as in ``connect``.
+        patience_s: how long an answer is waited for.
+        tries: how often a command is sent when connections break.
+
+    Raises:
+        ValueError: no such URL.
+        RedisError: a cluster of which no node answers.
+    """
+    options = _options(url, certificates) | {"socket_timeout": patience_s}
+    if is_cluster(url):
+        return SyncRedisCluster.from_url(url.replace(CLUSTER, "", 1), **options)
+    return SyncRedis.from_url(url, retry=SyncRetry(NoBackoff(), tries - 1), **options)
+
+
+def _options(url: str, certificates: str) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "socket_timeout": PATIENCE_S,
+        "socket_connect_timeout": CONNECT_S,
+        "protocol": 2,
+    }
+    if certificates and url.startswith("rediss"):
+        options["ssl_ca_certs"] = certificates
+    return options
