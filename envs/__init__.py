@@ -9,6 +9,7 @@ Room map, each file one concept:
 * ``layout``: what the arrays of a user state mean.
 * ``sums``: decayed sums, kept as of the beginning of an era.
 * ``users``: what the service may know of a user; ``advance`` is the only way in.
+* ``merging``: two users who turn out to be one person.
 * ``rules``: which actions are allowed now, and which rule refused the others.
 * ``encoding``: what a policy sees.
 * ``rewards``: what the business is paid.

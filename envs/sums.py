@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 Times = NDArray[np.int32]
 
 
-def _era_start(times: Times) -> Times:
+def era_start(times: Times) -> Times:
     """Where the era of each time begins, int32 [N]."""
     return times // np.int32(ERA_S) * np.int32(ERA_S)
 
@@ -35,7 +35,7 @@ def decay(layout: Layout, sums: Floats, latest: Times, now: Times, decayed: Floa
         decayed: float32 [N, F], by column.
     """
     since = np.maximum(now, latest)
-    since -= _era_start(latest)
+    since -= era_start(latest)
     elapsed = since.astype(np.float32)
     factors = {rate: np.exp(elapsed * rate) for rate in {span.rate for span in layout.spans}}
     for span in layout.spans:
@@ -57,19 +57,19 @@ def count(layout: Layout, sums: Floats, latest: Times, events: Events) -> None:
     if not len(counted):
         return
     row, time, pair = events.row.take(counted), events.time.take(counted), pair.take(counted)
-    era_start, new = _era_start(latest[:, 0].take(row)), _era_start(time)
-    if (new > era_start).any():
-        newest = _era_start(latest[:, 0])
+    begun, new = era_start(latest[:, 0].take(row)), era_start(time)
+    if (new > begun).any():
+        newest = era_start(latest[:, 0])
         np.maximum.at(newest, row, new)
         target = newest.take(row)
-        if ((target > era_start) & (new < target)).any():  # some events before the turn of an era:
+        if ((target > begun) & (new < target)).any():  # some events before the turn of an era:
             for run in runs(events.row):  # one by one, so that a batch is that to the bit
                 count(layout, sums, latest, events.take(run))
             return
-        _enter_eras(layout, sums, latest[:, 0], newest)
-        era_start = target
+        enter_eras(layout, sums, latest[:, 0], newest)
+        begun = target
     number, slot, weight = _weights(layout, events, counted, pair)
-    growth = (era_start - time).take(number).astype(np.float32)
+    growth = (begun - time).take(number).astype(np.float32)
     growth *= layout.rates.take(slot)
     weight *= np.exp(growth, out=growth)
     slot *= len(sums)
@@ -80,9 +80,9 @@ def count(layout: Layout, sums: Floats, latest: Times, events: Events) -> None:
     np.maximum.at(flat, layout.place.take(pair) * len(sums) + row, time)
 
 
-def _enter_eras(layout: Layout, sums: Floats, latest: Times, newest: Times) -> None:
+def enter_eras(layout: Layout, sums: Floats, latest: Times, newest: Times) -> None:
     """Users with newer eras (their beginnings, int32 [N]) get their sums as of these, in place."""
-    old = _era_start(latest)
+    old = era_start(latest)
     lived = ((newest > old) & (old > NEVER)).nonzero()[0]
     since = (newest - old).take(lived).astype(np.float32)
     sums.T[:, lived] *= np.exp(since * layout.rates[:, None])

@@ -205,13 +205,18 @@ def _remember(users: UserState, events: Events) -> NDArray[np.bool_]:
     if not users.seen.shape[1] or not events.key.any():
         return new
     lasting = _LASTING.take(events.kind)
-    share = (users.seen.shape[1] + 2) // 3  # views crowd nothing out that matters for long
+    share = lasting_share(users.seen.shape[1])
     for group, place in ((lasting, slice(0, share)), (~lasting, slice(share, None))):
         keyed = np.flatnonzero(group & (events.key != 0))
         for run in runs(events.row.take(keyed)):
             part = keyed[run]
             new[part] = _keep_keys(users.seen[:, place], users.seen_at[:, place], events.take(part))
     return new
+
+
+def lasting_share(remembered: int) -> int:
+    """How many of the keys are for lasting kinds: views crowd nothing out that matters for long."""
+    return (remembered + 2) // 3
 
 
 def _keep_keys(
