@@ -72,10 +72,11 @@ def _describe(merged: UserState, other: UserState) -> None:
 def _join_contacts(slots: CapSlots, mine: Times, others: Times) -> None:
     """Keep the latest contacts of both in each group of a cap, latest first, in place."""
     place = slice(slots.offset, slots.offset + slots.width)
-    grouped = [times[:, place].reshape(len(times), -1, slots.cap.limit) for times in (mine, others)]
+    shape = len(mine), slots.width // slots.cap.limit, slots.cap.limit
+    grouped = [times[:, place].reshape(shape) for times in (mine, others)]
     both = np.sort(np.concatenate(grouped, axis=2), axis=2)  # [N, groups, 2 * limit]
     latest = both[:, :, : -slots.cap.limit - 1 : -1]
-    mine[:, place] = latest.reshape(len(mine), -1)
+    mine[:, place] = latest.reshape(len(mine), slots.width)
 
 
 def _join_keys(merged: UserState, other: UserState, place: slice) -> None:
