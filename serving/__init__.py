@@ -4,6 +4,8 @@ Room map, each file one concept:
 
 * ``settings``: what the surroundings say, read once at the edge.
 * ``security``: who may call, and names that do not reveal the user.
+* ``limits``: how often each caller may call.
+* ``admission``: who is let in: a known key, a role that suffices, and not too often.
 * ``redis_server``: a real Redis of our own, where none is given.
 * ``connect``: connections to Redis, one server or a cluster.
 * ``keys``: where things lie in Redis.

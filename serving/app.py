@@ -7,7 +7,7 @@ comes with the scripts it needs, so that it works without the internet.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from serving.admission import admit
 from serving.bodies import (
     DecisionAnswer,
     EventsAnswer,
@@ -25,8 +26,8 @@ from serving.bodies import (
     OfferRequest,
     read_body,
 )
-from serving.failures import Failure, FailureBody, handle_failures
-from serving.security import Keys, Role
+from serving.failures import FailureBody, handle_failures
+from serving.security import Role
 from serving.service import Service
 
 VERSION: Final = "1"
@@ -66,7 +67,7 @@ def create_app(service: Service) -> FastAPI:
 def _add_calls(app: FastAPI, service: Service) -> None:
     most, seconds = service.settings.max_body_bytes, service.metrics.seconds
     offers_took, events_took = seconds.labels("offers"), seconds.labels("events")
-    caller = [Depends(_admit(service.keys, Role.APP))]
+    caller = [Depends(admit(service.keys, service.limits, Role.APP))]
 
     @app.post(
         "/v1/offers",
@@ -103,7 +104,7 @@ def _add_calls(app: FastAPI, service: Service) -> None:
 
 
 def _add_probes(app: FastAPI, service: Service) -> None:
-    analyst = [Depends(_admit(service.keys, Role.ANALYST))]
+    analyst = [Depends(admit(service.keys, service.limits, Role.ANALYST))]
 
     @app.get("/healthz")
     async def healthz() -> dict[str, bool]:
@@ -119,27 +120,6 @@ def _add_probes(app: FastAPI, service: Service) -> None:
     async def metrics() -> Response:
         """Counts and times for Prometheus."""
         return Response(await service.metrics_text(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _admit(keys: Keys, least: Role) -> Callable[[Request], Awaitable[None]]:
-    """A dependency that lets only callers of a role or a stronger one pass."""
-
-    async def admit(request: Request) -> None:
-        if not keys.entries:
-            return
-        shown = request.headers.get("x-api-key")
-        if shown is None:
-            kind, _, shown = request.headers.get("authorization", "").partition(" ")
-            shown = shown.strip() if kind.lower() == "bearer" else ""
-        role = keys.role_of(shown)
-        if role is None:
-            raise Failure(401, "unauthorized", "send a known API key as Authorization: Bearer KEY")
-        if role < least:
-            raise Failure(
-                403, "forbidden", f"this call needs a key of the role {least.name.lower()}"
-            )
-
-    return admit
 
 
 def _takes(kind: type[BaseModel]) -> dict[str, Any]:

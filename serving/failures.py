@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -20,9 +20,17 @@ LONGEST_SHOWN = 80
 class Failure(Exception):
     """A call that cannot be answered as asked."""
 
-    def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.field = status, code, message, field
+        self.headers = dict(headers or {})
 
 
 class FailureDetail(BaseModel):
@@ -45,7 +53,7 @@ class FailureBody(BaseModel):
 def failed(failure: Failure) -> Response:
     """The answer that tells the failure."""
     content = {"error": {"code": failure.code, "message": failure.message, "field": failure.field}}
-    headers = {"WWW-Authenticate": "Bearer"} if failure.status == 401 else None
+    headers = failure.headers | ({"WWW-Authenticate": "Bearer"} if failure.status == 401 else {})
     return Response(json.dumps(content), failure.status, headers, "application/json")
 
 

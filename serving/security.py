@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from dataclasses import dataclass
 from enum import IntEnum
-from hashlib import blake2b
-from typing import Final
+from hashlib import blake2b, sha256
+from typing import Final, NamedTuple
 
 from envs.errors import InputError
 
 BUCKETS: Final = 64
 """Hash-tag buckets; all keys of a user and the journal stream of the bucket lie together, so that
 one script may touch them on a Redis Cluster too. Never changed once users are kept."""
+
+HASH: Final = re.compile(r"[0-9a-fA-F]{64}")
+NAME: Final = re.compile(r"[0-9A-Za-z_.-]{0,40}")
 
 
 class Role(IntEnum):
@@ -27,37 +31,70 @@ class Role(IntEnum):
     """Also change what serves."""
 
 
+class Key(NamedTuple):
+    """What is kept of an API key."""
+
+    role: Role
+    digest: bytes
+    """SHA-256 of the key; the key itself is known to its owner alone."""
+    name: str
+    """What the rate limit and people call it: the name that was given, or the digest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The API keys that are known. None: everybody may call, from this machine only."""
 
-    entries: tuple[tuple[Role, bytes], ...]
+    entries: tuple[Key, ...]
 
     @classmethod
     def parse(cls, text: str) -> Keys:
-        """Keys from ``role:key,role:key``.
+        """Keys from ``role:HASH,role:HASH:NAME``, as ``python -m serving key`` prints them.
 
         Raises:
-            InputError: an unknown role, or a key that is too short to be one.
+            InputError: an unknown role, or something else than a hash; never shows what.
         """
-        entries = []
-        for number, part in enumerate(filter(None, map(str.strip, text.split(","))), start=1):
-            role, _, key = part.partition(":")
-            if role.upper() not in Role.__members__ or len(key.encode()) < 8:
-                raise InputError(
-                    f"SCENELIFT_API_KEYS: entry {number} is not role:key with a role of "
-                    "app, analyst, admin and a key of 8 characters or more"
-                )
-            entries.append((Role[role.upper()], key.encode()))
-        return cls(tuple(entries))
+        parts = filter(None, map(str.strip, text.split(",")))
+        return cls(tuple(_entry(part, number) for number, part in enumerate(parts, start=1)))
 
-    def role_of(self, presented: str) -> Role | None:
-        """The strongest role of the key that a caller shows, None when it is no key of ours."""
-        best = None
-        for role, key in self.entries:  # no early end: the time says nothing about the keys
-            if hmac.compare_digest(key, presented.encode()):
-                best = max(role, best or role)
-        return best
+    def find(self, presented: str) -> Key | None:
+        """What is known of the key that a caller shows, None when it is no key of ours.
+
+        Of a key that was entered twice, the strongest role.
+        """
+        digest, found = digest_of(presented), None
+        for key in self.entries:  # no early end: the time says nothing about the keys
+            if hmac.compare_digest(key.digest, digest) and (found is None or key.role > found.role):
+                found = key
+        return found
+
+
+def _entry(part: str, number: int) -> Key:
+    role, _, rest = part.partition(":")
+    digits, _, name = rest.partition(":")
+    if (
+        role.upper() not in Role.__members__
+        or not HASH.fullmatch(digits)
+        or not NAME.fullmatch(name)
+    ):
+        # What was given may be a key: it is not shown.
+        raise InputError(
+            f"SCENELIFT_API_KEYS: entry {number} is not role:HASH or role:HASH:NAME with a role "
+            "of app, analyst, admin and the hash of a key, not the key itself: "
+            "make both with `python -m serving key --role app`"
+        )
+    return Key(Role[role.upper()], bytes.fromhex(digits), name or digits.lower())
+
+
+def digest_of(key: str) -> bytes:
+    """What is kept of a key; fast, because a key is too long to be guessed from it."""
+    return sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+def entry_of(role: Role, key: str, name: str = "") -> str:
+    """The entry of a key in ``SCENELIFT_API_KEYS``."""
+    entry = f"{role.name.lower()}:{digest_of(key).hex()}"
+    return f"{entry}:{name}" if name else entry
 
 
 def require_loopback(host: str, keys: Keys) -> None:
@@ -69,7 +106,7 @@ def require_loopback(host: str, keys: Keys) -> None:
     if not keys.entries and not is_loopback(host):
         raise InputError(
             f"--host {host} is reachable from elsewhere, but no API keys are configured: "
-            "set SCENELIFT_API_KEYS=role:key,... or listen on 127.0.0.1"
+            "make one with `python -m serving key`, set SCENELIFT_API_KEYS, or listen on 127.0.0.1"
         )
 
 

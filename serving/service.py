@@ -20,6 +20,7 @@ from envs.clock import to_datetime
 from envs.decisions import Policy
 from envs.errors import InputError
 from envs.users import UserState
+from serving.admission import Limits
 from serving.bodies import DecisionAnswer, LinkedEvent, OfferAnswer, Why
 from serving.decide import Decider, stand
 from serving.events import Happenings
@@ -45,6 +46,7 @@ class Service:
         self.catalogue = catalogue
         self.settings = settings
         self.keys = Keys.parse(settings.api_keys)
+        self.limits = Limits(settings.rate_limit)
         self.metrics = Metrics(settings.metrics_dir)
         self.store = Store(catalogue, settings)
         self.offers = Offers(catalogue, settings, self.store, self.metrics)

@@ -4,9 +4,17 @@ import re
 
 import pytest
 
+from serving.security import Role, entry_of
 from tests.serving.live import NOON, running
 
-KEYS = "app:key-of-an-app,analyst:key-of-an-analyst,admin:key-of-an-admin"
+KEYS = ",".join(
+    entry_of(role, key)
+    for role, key in (
+        (Role.APP, "key-of-an-app"),
+        (Role.ANALYST, "key-of-an-analyst"),
+        (Role.ADMIN, "key-of-an-admin"),
+    )
+)
 OFFER = {"request_id": "r1", "user_id": "u1", "scene": "commute", "now": NOON}
 
 

@@ -1,27 +1,60 @@
 """Keys, hosts, and names that do not reveal the user."""
 
+from hashlib import sha256
+
 import pytest
 
 from envs.errors import InputError
-from serving.security import BUCKETS, Keys, Naming, Role, bucket_of, require_loopback, user_of
+from serving.security import (
+    BUCKETS,
+    Keys,
+    Naming,
+    Role,
+    bucket_of,
+    digest_of,
+    entry_of,
+    require_loopback,
+    user_of,
+)
 
 NAMING = Naming(b"a secret of the tests only")
 
 
-def test_keys_are_read_with_their_roles():
-    keys = Keys.parse("app:first-key, analyst:second:key ,admin:third-key,")
-    assert keys.role_of("first-key") is Role.APP
-    assert keys.role_of("second:key") is Role.ANALYST
-    assert keys.role_of("third-key") is Role.ADMIN
-    assert keys.role_of("first-ke") is None
-    assert keys.role_of("") is None
+FIRST, SECOND, THIRD = (digest_of(key).hex() for key in ("first-key", "second:key", "third-key"))
 
 
-@pytest.mark.parametrize("text", ["first-key", "king:first-key", "app:", "app:short", ":first-key"])
-def test_what_is_no_key_is_refused_without_telling_it(text):
-    with pytest.raises(InputError, match="SCENELIFT_API_KEYS: entry 1") as caught:
+def test_keys_are_read_with_their_roles_and_names():
+    keys = Keys.parse(f"app:{FIRST}, analyst:{SECOND}:report ,ADMIN:{THIRD.upper()},")
+    assert keys.find("first-key") == (Role.APP, digest_of("first-key"), FIRST)
+    assert keys.find("second:key") == (Role.ANALYST, digest_of("second:key"), "report")
+    assert keys.find("third-key").role is Role.ADMIN
+    for wrong in ("first-ke", "first-key ", "", FIRST, "schl\u00fcssel", "\udcff", "x" * 10**6):
+        assert keys.find(wrong) is None
+
+
+def test_a_hash_can_be_made_with_the_tools_of_any_system():
+    assert sha256(b"first-key").hexdigest() == FIRST
+    assert Keys.parse(entry_of(Role.APP, "first-key", "shop")).find("first-key").name == "shop"
+
+
+@pytest.mark.parametrize("order", [("app", "admin"), ("admin", "app")])
+def test_a_key_entered_twice_has_its_strongest_role(order):
+    keys = Keys.parse(",".join(f"{role}:{FIRST}" for role in order))
+    assert keys.find("first-key").role is Role.ADMIN
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("first-key", "king:first-key", "app:", "app:first-key-in-plain", ":first-key"),
+        *(f"app:{FIRST[:-1]}", f"app:{FIRST}0", f"king:{FIRST}", FIRST, f"app:{FIRST}:two words"),
+        *(f"app:{FIRST[:-1]}\u0663", f"app:{FIRST}:a:b"),
+    ],
+)
+def test_what_is_no_hash_is_refused_without_telling_it(text):
+    with pytest.raises(InputError, match=r"SCENELIFT_API_KEYS: entry 1.*serving key") as caught:
         Keys.parse(text)
-    assert "first-key" not in str(caught.value)
+    assert "first-key" not in str(caught.value) and FIRST[:-1] not in str(caught.value)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.5.5.5"])
@@ -33,7 +66,7 @@ def test_without_keys_this_machine_may_be_listened_on(host):
 def test_without_keys_no_other_host_is_listened_on(host):
     with pytest.raises(InputError, match="no API keys"):
         require_loopback(host, Keys(()))
-    require_loopback(host, Keys.parse("app:some-key-of-ours"))
+    require_loopback(host, Keys.parse(entry_of(Role.APP, "some-key-of-ours")))
 
 
 def test_a_decision_carries_its_user_and_so_its_bucket():
