@@ -4,6 +4,7 @@ Room map, each file one concept:
 
 * ``settings``: what the surroundings say, read once at the edge.
 * ``security``: who may call, and names that do not reveal the user.
+* ``key``: the command that makes an API key.
 * ``limits``: how often each caller may call.
 * ``admission``: who is let in: a known key, a role that suffices, and not too often.
 * ``redis_server``: a real Redis of our own, where none is given.
@@ -30,5 +31,5 @@ Room map, each file one concept:
 * ``journal_log``: the command that makes that log.
 * ``status``: the command that says what is served.
 * ``up``: everything started in order and stopped in order.
-* ``__main__``: the commands ``up``, ``status`` and ``journal``.
+* ``__main__``: the commands ``up``, ``status``, ``journal`` and ``key``.
 """

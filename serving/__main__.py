@@ -1,4 +1,4 @@
-"""Commands of the service: ``python -m serving up|status|journal``."""
+"""Commands of the service: ``python -m serving up|status|journal|key``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "up": Command("serving.up", "UpConfig", "run_up"),
     "status": Command("serving.status", "StatusConfig", "run_status"),
     "journal": Command("serving.journal_log", "JournalConfig", "run_journal"),
+    "key": Command("serving.key", "KeyConfig", "run_key"),
 }
 
 

@@ -15,6 +15,7 @@ from agents.baselines import is_baseline
 from envs.catalogue import Catalogue, parse_catalogue
 from envs.errors import InputError
 from serving.app import create_app
+from serving.security import Keys, require_keys
 from serving.service import Service, catalogue_of
 from serving.settings import Settings, run_secret
 
@@ -77,11 +78,13 @@ def build(arguments: DeployArguments) -> serve.Application:
     """The application for ``serve deploy serve_config.yaml``; Redis and secret by environment.
 
     Raises:
-        InputError: REDIS_URL or SCENELIFT_USER_SECRET is missing, or the policy is refused.
+        InputError: REDIS_URL, SCENELIFT_USER_SECRET or the keys are missing, or the policy is
+            refused.
     """
     url = os.environ.get("REDIS_URL", "")
     if not url or not os.environ.get("SCENELIFT_USER_SECRET", ""):
         raise InputError("set REDIS_URL and SCENELIFT_USER_SECRET for all nodes of the cluster")
     settings = Settings.read(os.environ, url, run_secret(os.environ, Path()))
+    require_keys(os.environ, Keys.parse(settings.api_keys))
     catalogue = catalogue_of(arguments.policy, arguments.catalogue)
     return application(arguments.policy, catalogue, settings, arguments.replicas)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b, sha256
@@ -17,6 +18,10 @@ BUCKETS: Final = 64
 one script may touch them on a Redis Cluster too. Never changed once users are kept."""
 
 HASH: Final = re.compile(r"[0-9a-fA-F]{64}")
+WITHOUT_KEYS: Final = (
+    "no API keys are configured: whoever is on this machine may do everything; "
+    "`python -m serving key` makes one for SCENELIFT_API_KEYS"
+)
 NAME: Final = re.compile(r"[0-9A-Za-z_.-]{0,40}")
 
 
@@ -95,6 +100,20 @@ def entry_of(role: Role, key: str, name: str = "") -> str:
     """The entry of a key in ``SCENELIFT_API_KEYS``."""
     entry = f"{role.name.lower()}:{digest_of(key).hex()}"
     return f"{entry}:{name}" if name else entry
+
+
+def require_keys(environment: Mapping[str, str], keys: Keys) -> None:
+    """Refuse to serve from a cluster, which others reach, as long as anybody could call.
+
+    Raises:
+        InputError: no keys, and nobody has said that this is meant.
+    """
+    if not keys.entries and environment.get("SCENELIFT_OPEN", "") != "1":
+        raise InputError(
+            "no API keys are configured for a service on a cluster: make them with "
+            "`python -m serving key` and set SCENELIFT_API_KEYS, or set SCENELIFT_OPEN=1 where "
+            "everybody who reaches it may do everything"
+        )
 
 
 def require_loopback(host: str, keys: Keys) -> None:

@@ -23,7 +23,8 @@ class Settings:
     user_secret: str
     """Key of the hash that stands for a user id; whoever changes it forgets every user."""
     api_keys: str = ""
-    """``role:key`` pairs with commas between; roles are app, analyst and admin."""
+    """``role:HASH`` entries with commas between, as ``python -m serving key`` prints them; roles
+    are app, analyst and admin."""
     time_zone: str = "UTC"
     """Time zone of a user who never told one."""
     redis_timeout_ms: int = 40

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -25,7 +26,7 @@ from serving.ingress import end_haproxy, prepare, require_free
 from serving.journal import JournalThread, JournalWriter
 from serving.journal_files import JournalFiles
 from serving.redis_server import RedisServer, require_answer
-from serving.security import Keys, require_loopback
+from serving.security import WITHOUT_KEYS, Keys, require_loopback
 from serving.service import catalogue_of
 from serving.settings import Settings, run_secret
 
@@ -48,7 +49,8 @@ class UpConfig:
     port: int = 8000
     """Port to listen on."""
     host: str = "127.0.0.1"
-    """Address to listen on; others than this machine's own need SCENELIFT_API_KEYS."""
+    """Address to listen on; others than this machine's own need SCENELIFT_API_KEYS, which
+    ``python -m serving key`` makes."""
     redis: Annotated[str, tyro.conf.arg(metavar="URL")] = ""
     """Redis 6.2 or newer, as redis://HOST:PORT/0; REDIS_URL, or a server of our own, if left
     out."""
@@ -69,6 +71,8 @@ def run_up(config: UpConfig) -> None:
     with serving(config, stopped) as address:
         if not stopped.is_set():
             name = config.policy
+            if not os.environ.get("SCENELIFT_API_KEYS", "").strip(" ,"):
+                print(f"warning: {WITHOUT_KEYS}", file=sys.stderr, flush=True)
             print(f"SceneLift serves {name} at {address} until Ctrl-C", flush=True)
             stopped.wait()
 

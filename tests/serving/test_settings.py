@@ -16,14 +16,14 @@ def test_settings_are_read_from_the_environment():
             "SCENELIFT_TIME_ZONE": "Europe/Berlin",
             "SCENELIFT_REDIS_TIMEOUT_MS": "25",
             "SCENELIFT_OUTCOME_DAYS": "1.5",
-            "SCENELIFT_API_KEYS": "app:some-key-of-ours",
+            "SCENELIFT_API_KEYS": f"app:{'0' * 64}",
         },
         "redis://127.0.0.1:1/0",
         SECRET,
     )
     assert (settings.time_zone, settings.redis_timeout_ms) == ("Europe/Berlin", 25)
     assert (settings.outcome_days, settings.decision_days) == (1.5, 30)
-    assert settings.api_keys == "app:some-key-of-ours"
+    assert settings.api_keys == f"app:{'0' * 64}"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ import httpx
 import pytest
 import yaml
 
+from envs.errors import InputError
+from serving.security import Role, entry_of
 from simulators.logs.logged import read_log
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +105,8 @@ def test_up_serves_through_haproxy_and_stops_all_it_started(tmp_path):
             assert ADDRESS.search(line), f"{line!r} {errors.read()}"
             url = ADDRESS.search(line).group()
             assert url == f"http://127.0.0.1:{port}"
+            errors.seek(0)
+            assert "warning: no API keys are configured" in errors.read()
             assert listeners(port) == {"haproxy"}
             post = {"content": MINIMAL, "headers": {"content-type": "application/json"}}
             # The first answer of a machine that is busy starting may come late, and so be silence.
@@ -192,8 +196,22 @@ def test_the_application_of_the_serve_config_is_built(monkeypatch):
     content = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:6379/0")
     monkeypatch.setenv("SCENELIFT_USER_SECRET", "a secret of the tests only")
+    monkeypatch.setenv("SCENELIFT_API_KEYS", entry_of(Role.APP, "some key of ours"))
     app = build(DeployArguments.model_validate(content["applications"][0]["args"]))
     deployment = app._bound_deployment
     assert deployment.user_config == {"policy": "rule_book"}
     assert deployment.num_replicas == 2
     assert deployment.max_ongoing_requests > 100
+
+
+@SERVE_IMPORTED
+def test_a_cluster_without_keys_is_refused_unless_it_is_meant_to_be_open(monkeypatch):
+    from serving.deployment import DeployArguments, build
+
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:6379/0")
+    monkeypatch.setenv("SCENELIFT_USER_SECRET", "a secret of the tests only")
+    monkeypatch.setenv("SCENELIFT_API_KEYS", " ,")
+    with pytest.raises(InputError, match=r"no API keys.*SCENELIFT_OPEN=1"):
+        build(DeployArguments())
+    monkeypatch.setenv("SCENELIFT_OPEN", "1")
+    assert build(DeployArguments())
