@@ -18,5 +18,8 @@ Room map, each file one concept:
 * ``budgets``: one network for every price of a cent beside a network for each.
 * ``fine_tuning``: a policy carried over to another shop, and how little data mends it.
 * ``scoring``: decisions a second from a file of users, beside the bare policy in memory.
+* ``serving``: how fast the service answers, beside ``floor``, the same application under plain
+  uvicorn (``plain``, by ``listening``), and Ray Serve ``as_it_comes``. ``served`` starts the
+  service, ``load`` is what is put on it, over ``connections``; ``machine`` says where that was.
 * ``world``: how fast the world is, beside RecSim (``recsim_speed``, in a Python of its own).
 """

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,12 @@ class Child:
     """One program of ours, running; leaving the ``with`` block ends it and all it started."""
 
     def __init__(
-        self, title: str, arguments: Sequence[str], log: Path | None = None, quiet: bool = False
+        self,
+        title: str,
+        arguments: Sequence[str],
+        log: Path | None = None,
+        quiet: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start ``python -m arguments`` in a session of its own, out of the terminal's Ctrl-C.
 
@@ -34,6 +39,7 @@ class Child:
             arguments: the module and its arguments.
             log: where its output goes instead of the terminal.
             quiet: drop its result and keep its progress.
+            environment: its variables; those of this process when left out.
         """
         self._title = title
         self._log = log
@@ -45,6 +51,7 @@ class Child:
             stderr=subprocess.STDOUT if log else None,
             text=True,
             start_new_session=True,
+            env=environment,
         )
         self._reader: threading.Thread | None = None
         if log:
@@ -109,15 +116,15 @@ class Child:
             self._process.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(POLITE_SECONDS)
-        for left in self._session():
+        for left in self.processes():
             with suppress(ProcessLookupError):  # it ended while we looked
                 os.kill(left, signal.SIGKILL)
         self._process.wait()
         if self._reader is not None:
             self._reader.join(POLITE_SECONDS)
 
-    def _session(self) -> Iterator[int]:
-        """What still runs of all that the program started, whatever group it moved to.
+    def processes(self) -> Iterator[int]:
+        """What runs of all that the program started, whatever group it moved to.
 
         The session is the program's own, so nothing else is ever in it.
         """
