@@ -4,6 +4,7 @@ Room map, each file one concept:
 
 * ``settings``: what the surroundings say, read once at the edge.
 * ``security``: who may call, and names that do not reveal the user.
+* ``headers``: what every answer carries for safety, and errors that end here.
 * ``location``: where a user is, as inexactly as the business wants to know it.
 * ``key``: the command that makes an API key.
 * ``limits``: how often each caller may call.

@@ -27,6 +27,7 @@ from serving.bodies import (
     read_body,
 )
 from serving.failures import FailureBody, handle_failures
+from serving.headers import SafeHeaders
 from serving.security import Role
 from serving.service import Service
 
@@ -61,6 +62,8 @@ def create_app(service: Service) -> FastAPI:
     _add_calls(app, service)
     _add_probes(app, service)
     app.openapi = _documented(app.openapi)  # type: ignore[method-assign]
+    build = app.build_middleware_stack  # outermost, so that a 500 has the headers too
+    app.build_middleware_stack = lambda: SafeHeaders(build())  # type: ignore[method-assign]
     return app
 
 

@@ -6,6 +6,7 @@ are checked against the catalogue where they are understood, in ``vocabulary``.
 
 from __future__ import annotations
 
+import asyncio
 from enum import StrEnum
 from typing import Annotated, Final, TypeVar
 
@@ -19,12 +20,17 @@ from pydantic import (
     StrictStr,
     ValidationError,
 )
+from starlette.requests import ClientDisconnect
 
 from envs.decisions import EventKind
 from serving.failures import Failure, misfit
 
 MOST_EVENTS: Final = 1_000
 MOST_CENTS: Final = 100_000_000
+CLOSING: Final = {"Connection": "close"}
+"""What is left of the body is not read."""
+BODY_WITHIN_S: float = 10.0
+"""How long a body may take to arrive; a slow one holds a place that others could have."""
 
 Id = Annotated[str, Field(min_length=1, max_length=128, examples=["u1"])]
 Word = Annotated[str, Field(min_length=1, max_length=40)]
@@ -186,7 +192,8 @@ async def read_body(request: Request, kind: type[Body], most_bytes: int) -> Body
     """The body of a call.
 
     Raises:
-        Failure: not JSON by its content type or by its text, too long, or of another shape.
+        Failure: not JSON by its content type or by its text, compressed, too long, never ending,
+            or of another shape.
     """
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json":
@@ -195,17 +202,35 @@ async def read_body(request: Request, kind: type[Body], most_bytes: int) -> Body
             "unsupported_media_type",
             "send JSON with the header content-type: application/json",
         )
-    content = await _bounded(request, most_bytes)
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        message = "send the body as it is, without content-encoding: nothing here unpacks it"
+        raise Failure(415, "unsupported_encoding", message)
+    content = await _whole(request, most_bytes)
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
         raise misfit(error) from None
 
 
+async def _whole(request: Request, most_bytes: int) -> bytes:
+    """All bytes of a body, which has to come within its time."""
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            return await _bounded(request, most_bytes)
+    except TimeoutError:
+        message = f"the body did not come within {BODY_WITHIN_S:g} s: send it again"
+        raise Failure(408, "body_too_slow", message, headers=CLOSING) from None
+    except ClientDisconnect:  # nobody is there to read this
+        raise Failure(400, "incomplete_body", "the connection ended within the body") from None
+
+
 async def _bounded(request: Request, most_bytes: int) -> bytes:
     declared = request.headers.get("content-length", "0")
     too_large = Failure(
-        413, "body_too_large", f"the body has more than {most_bytes} bytes: split it"
+        413,
+        "body_too_large",
+        f"the body has more than {most_bytes} bytes: split it",
+        headers=CLOSING,
     )
     if not declared.isdecimal() or int(declared) > most_bytes:
         raise too_large

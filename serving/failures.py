@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +16,8 @@ from starlette.exceptions import HTTPException
 logger = logging.getLogger(__name__)
 
 LONGEST_SHOWN = 80
+LONGEST_MESSAGE = 400
+LONGEST_FIELD = 160
 
 
 class Failure(Exception):
@@ -52,7 +55,8 @@ class FailureBody(BaseModel):
 
 def failed(failure: Failure) -> Response:
     """The answer that tells the failure."""
-    content = {"error": {"code": failure.code, "message": failure.message, "field": failure.field}}
+    message, field = _cut(failure.message, LONGEST_MESSAGE), _cut(failure.field, LONGEST_FIELD)
+    content = {"error": {"code": failure.code, "message": message, "field": field}}
     headers = failure.headers | ({"WWW-Authenticate": "Bearer"} if failure.status == 401 else {})
     return Response(json.dumps(content), failure.status, headers, "application/json")
 
@@ -78,11 +82,28 @@ def _wrong_field(kind: str, place: Sequence[int | str], message: str, value: Any
 def shortened(value: object) -> str:
     """The value as a message may show it: never long, never with odd characters."""
     text = ascii(value) if isinstance(value, str | int | float | bool | None) else _kind(value)
-    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
+    return _cut(text, LONGEST_SHOWN)
+
+
+Text = TypeVar("Text", str, str | None)
+
+
+def _cut(text: Text, most: int) -> Text:
+    """The beginning of a text: a caller need not read back all that was sent."""
+    return text if text is None or len(text) <= most else text[: most - 3] + "..."
 
 
 def _kind(value: object) -> str:
     return "a list" if isinstance(value, list) else "an object"
+
+
+def _frames(error: BaseException | None) -> str:
+    """Where an error came from, without what it says: that may quote what a caller sent."""
+    lines = []
+    while error is not None:
+        lines += [f"{type(error).__name__}\n", *traceback.format_tb(error.__traceback__)]
+        error = error.__cause__ or error.__context__
+    return "".join(lines)
 
 
 def handle_failures(app: FastAPI) -> None:
@@ -104,7 +125,8 @@ def handle_failures(app: FastAPI) -> None:
         return failed(_wrong_field(first["type"], first["loc"], first["msg"], first.get("input")))
 
     async def on_surprise(request: Request, error: Exception) -> Response:
-        logger.error("unexpected error at %s", request.url.path, exc_info=error)
+        route = getattr(request.scope.get("route"), "path", "no known path")
+        logger.error("unexpected error at %s: %s", route, _frames(error))
         return failed(Failure(500, "internal_error", "unexpected error, kept in the log"))
 
     app.add_exception_handler(Failure, on_failure)
