@@ -23,8 +23,18 @@ Room map, each file one concept:
 * ``patience``: how long a decision waits for Redis.
 * ``events``: the call that tells what happened.
 * ``metrics``: what the service counts of itself.
+* ``lineup``: which policy serves, shadows or takes a share, and every change of it.
+* ``parcel``: a policy as it travels between machines.
+* ``registry``: what is kept of the policies in Redis.
+* ``standing``: what serves on one replica, as one value.
+* ``policies``: how a replica follows what is kept.
+* ``policy_calls``: the calls that say what serves, and change it.
 * ``service``: all of it for one business.
 * ``app``: the HTTP application.
+* ``client``: the typed client, for programs that wait.
+* ``client_async``: the same for asyncio.
+* ``client_calls``: its calls without the network.
+* ``client_words``: its plain values, and the ways in which a call ends badly.
 * ``deployment``: the application in Ray Serve.
 * ``ingress``: HAProxy in front of the replicas.
 * ``journal``: decisions and outcomes, from Redis to Parquet.

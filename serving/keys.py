@@ -16,6 +16,7 @@ policies outlive any change of the shape.
 * ``sl:{b07}:BIZ:s:PERIOD``    hash: cents that decisions have reserved, by lease
 * ``sl:{budget}:BIZ:b:PERIOD`` hash: the budget of a period and its leases
 * ``sl:{policies}:BIZ:p``      hash: what serves
+* ``sl:{policies}:BIZ:c:CHANGE`` hash: what came of a change of it
 * ``sl:{policies}:BIZ:x:HASH`` hash: the files of a bundle
 * ``sl:{policies}:BIZ:r``      hash: the replicas and what they follow
 """
@@ -93,6 +94,10 @@ class Space:
     def policies(self) -> str:
         """What serves."""
         return f"sl:{{policies}}:{self.business}:p"
+
+    def policy_change(self, change: str) -> str:
+        """What came of a change of what serves."""
+        return f"sl:{{policies}}:{self.business}:c:{change}"
 
     def bundle(self, content_hash: str) -> str:
         """The files of a bundle."""

@@ -52,6 +52,8 @@ class Settings:
     """What is kept of a caller's location: ``drop``, ``coarse:METRES`` or ``laplace:METRES``."""
     replicas: int = 1
     """Processes that decide beside this one, itself counted."""
+    policies_dir: str = ""
+    """Folder below which bundles may be loaded through the API; the working directory if empty."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str], redis_url: str, user_secret: str) -> Settings:
@@ -85,6 +87,7 @@ class Settings:
             defer_s=_whole(environment, "DEFER_S", usual.defer_s, 30 * 86_400),
             rate_limit=_whole(environment, "RATE_LIMIT", usual.rate_limit, 10**6, 0),
             location=environment.get(f"{PREFIX}LOCATION", usual.location),
+            policies_dir=str(Path(environment.get(f"{PREFIX}POLICIES_DIR", "")).absolute()),
         )
 
 
