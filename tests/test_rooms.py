@@ -35,6 +35,7 @@ ALLOWED = {
             "ray",
             "prometheus_client",
             "httpx",
+            "tenacity",
             "msgpack",
             "uvicorn",
             "tyro",
