@@ -85,9 +85,7 @@ class People:
         """Identities whose links were given new time today, by us."""
 
     async def finish(self, identity: str, record: UserRecord) -> str:
-        """Whose state to read instead of a link, once nothing is pending at it.
-
-        Usually no round trip. Should that one turn out to be a link too, ask again.
+        """Whose state to read instead of a link: it leads straight there, and nothing is pending.
 
         Args:
             identity: hashed user.
@@ -99,10 +97,9 @@ class People:
         """
         if record.person is None:
             return identity
-        if record.pending:
-            return await self.person(identity)
-        await self._keep(identity, record.person)
-        return record.person
+        person = await self.person(identity)
+        await self._keep(identity, person)
+        return person
 
     async def person(self, user: str) -> str:
         """The person to whom a user leads, or the user; nothing is pending on the way any more."""
