@@ -23,6 +23,10 @@ Room map, each file one concept:
 * ``patience``: how long a decision waits for Redis.
 * ``events``: the call that tells what happened.
 * ``metrics``: what the service counts of itself.
+* ``metrics_folder``: where the replicas of one machine add it up.
+* ``breaker``: whether to ask Redis at all.
+* ``logs``: what is written down, and how often.
+* ``tracing``: spans for OpenTelemetry.
 * ``lineup``: which policy serves, shadows or takes a share, and every change of it.
 * ``parcel``: a policy as it travels between machines.
 * ``registry``: what is kept of the policies in Redis.
