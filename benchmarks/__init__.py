@@ -21,5 +21,7 @@ Room map, each file one concept:
 * ``serving``: how fast the service answers, beside ``floor``, the same application under plain
   uvicorn (``plain``, by ``listening``), and Ray Serve ``as_it_comes``. ``served`` starts the
   service, ``load`` is what is put on it, over ``connections``; ``machine`` says where that was.
+* ``hammer``: whether caps and budget hold under many clients at once (``hammer_clients``), counted
+  anew from the journal (``journals``).
 * ``world``: how fast the world is, beside RecSim (``recsim_speed``, in a Python of its own).
 """
