@@ -12,6 +12,8 @@ from serving.failures import Failure
 from serving.limits import Limit
 from serving.security import Keys, Role
 
+KEY_HEADERS: Final = ("x-api-key", "ocp-apim-subscription-key")
+"""Our own, and that of Azure Personalizer's clients."""
 ROWS_A_CALL: Final = 100
 """A batch counts as one call for each started hundred of its offers or events."""
 GUESSES_A_SECOND: Final = 10.0
@@ -72,9 +74,10 @@ def charge(request: Request, limits: Limits, rows: int) -> None:
 
 def shown_key(request: Request) -> str:
     """The key that a caller shows, empty for none."""
-    shown = request.headers.get("x-api-key")
-    if shown is not None:
-        return shown
+    for name in KEY_HEADERS:
+        shown = request.headers.get(name)
+        if shown is not None:
+            return shown
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else ""
 
