@@ -15,6 +15,10 @@ Room map, each file one concept:
 * ``records``: what Redis keeps of users and decisions, as bytes.
 * ``scripts``: what Redis runs as one step.
 * ``state``: users, decisions and the journal stream in Redis, two round trips a decision.
+* ``budget``: money that many replicas spend and none exceeds.
+* ``leases``: the slices of it that one replica holds.
+* ``lease_scripts``: what Redis does with them in one step.
+* ``pacing``: how it is spread over the day, and the price that keeps it there.
 * ``decide``: user state and request in, decision out; no Redis and no HTTP.
 * ``vocabulary``: a caller's words, understood against the catalogue.
 * ``bodies``: what the HTTP calls take and give.

@@ -1,0 +1,385 @@
+"""Budgets on a real Redis: replicas are ``Budget`` objects that spend as the commit script does."""
+
+import asyncio
+import contextlib
+import math
+import random
+import signal
+from dataclasses import replace
+
+import pytest
+
+from serving.budget import Budget, Timing
+from serving.connect import connect
+from serving.keys import Space
+from serving.lease_scripts import CLOSE
+from serving.security import BUCKETS
+from serving.settings import Settings
+
+QUICK = Timing(lease_s=0.6, margin_s=0.2, guard_s=0.05, idle_s=0.2, tick_s=0.02)
+TENDED_AND_GRANTED = 7
+
+WITHIN_S = 20.0
+"""How long a state is awaited that has to come; it comes much sooner."""
+
+
+class Town:
+    """Replicas that share a budget, and the Redis that they share."""
+
+    def __init__(self, catalogue, url, **settings):
+        self.catalogue, self.space, self.redis = catalogue, Space(catalogue), connect(url)
+        usual = Settings(url, "a secret of the tests only", replicas=3, budget_cents=1_000_000)
+        self.settings = replace(usual, **settings)
+        self.replicas = []
+
+    async def replica(self, **timing):
+        budget = Budget(
+            self.catalogue, self.settings, self.redis, self.space, replace(QUICK, **timing)
+        )
+        await budget.start()
+        self.replicas.append(budget)
+        return budget
+
+    async def crash(self, budget):
+        """It ends without a word, as a killed process does."""
+        budget._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await budget._task
+        budget._task = None
+
+    async def commit(self, reservation, bucket=0):
+        """What the commit script of a decision does, refused after the deadline."""
+        seconds, microseconds = await self.redis.time()
+        if seconds * 1_000_000 + microseconds > reservation.until_us:
+            return False
+        key = self.space.spent(bucket, reservation.period)
+        await self.redis.hincrby(key, reservation.lease, reservation.cents)
+        return True
+
+    async def spent(self, period):
+        """All that was committed in a period."""
+        rows = [await self.redis.hvals(self.space.spent(b, period)) for b in range(BUCKETS)]
+        return sum(int(value) for row in rows for value in row)
+
+    async def until(self, true_of, budget):
+        """The state of the budget once something is true of it."""
+        async with asyncio.timeout(WITHIN_S):
+            while not true_of(state := await budget.state()):
+                await asyncio.sleep(0.01)
+        return state
+
+    async def __aenter__(self):
+        await self.redis.flushall()
+        return self
+
+    async def __aexit__(self, *_):
+        for budget in self.replicas:
+            await budget.stop()
+        await self.redis.aclose()
+
+
+@pytest.fixture
+def town(catalogue, redis_server):
+    return lambda **settings: Town(catalogue, redis_server.url, **settings)
+
+
+def test_without_a_budget_anything_is_left_and_redis_is_not_asked(catalogue):
+    settings = Settings("redis://127.0.0.1:1/0", "a secret of the tests only")
+    budget = Budget(catalogue, settings, connect(settings.redis_url), Space(catalogue))
+    assert budget.left_cents() == math.inf and budget.price == 0
+    reservation = budget.reserve(500)
+    assert reservation is not None and reservation.lease == ""
+    budget.spent(reservation)
+    asyncio.run(budget.start())
+    assert asyncio.run(budget.state())["open_cents"] == 0
+    asyncio.run(budget.stop())
+
+
+def test_a_lease_is_there_at_once_and_stop_returns_what_was_not_spent(town):
+    async def story():
+        async with town() as place:
+            budget = await place.replica()
+            assert budget.left_cents() >= 891
+            spent, unspent = budget.reserve(300), budget.reserve(100)
+            assert await place.commit(spent)
+            budget.spent(spent)
+            budget.unspent(unspent)
+            await budget.stop()
+            state = await budget.state()
+            assert (state["settled_cents"], state["open_cents"]) == (300, 0)
+
+    asyncio.run(story())
+
+
+def test_what_is_not_enough_is_not_reserved(town):
+    async def story():
+        async with town(budget_cents=1000) as place:
+            budget = await place.replica()
+            assert budget.reserve(2000) is None
+            assert budget.left_cents() <= 1000
+
+    asyncio.run(story())
+
+
+def test_the_money_of_a_dead_replica_comes_back_and_what_it_committed_counts(town):
+    async def story():
+        async with town() as place:
+            dead = await place.replica()
+            committed = [dead.reserve(200), dead.reserve(50)]
+            for bucket, reservation in enumerate(committed):
+                assert await place.commit(reservation, bucket)
+            await place.crash(dead)
+            other = await place.replica()
+            state = await place.until(lambda state: state["settled_cents"] == 250, other)
+            await other.stop()
+            state = await other.state()
+            assert (state["settled_cents"], state["open_cents"]) == (250, 0)
+
+    asyncio.run(story())
+
+
+def test_a_commit_of_unknown_fate_is_counted_after_the_deadline(town):
+    async def story():
+        async with town() as place:
+            budget = await place.replica()
+            known, unknown = budget.reserve(10), budget.reserve(20)
+            assert await place.commit(known) and await place.commit(unknown)
+            budget.spent(known)
+            budget.unknown(unknown)
+            await place.until(lambda state: state["settled_cents"] == 30, budget)
+            seconds, microseconds = await place.redis.time()
+            assert seconds * 1_000_000 + microseconds > unknown.until_us
+            assert budget.left_cents() > 0  # another lease serves meanwhile
+
+    asyncio.run(story())
+
+
+def test_an_idle_replica_gives_its_lease_to_one_that_needs_it(town):
+    async def story():
+        async with town(budget_cents=891, replicas=1) as place:
+            idle = await place.replica()
+            assert idle.left_cents() == 891
+            busy = await place.replica()
+            async with asyncio.timeout(WITHIN_S):
+                while busy.left_cents() < 891:
+                    await asyncio.sleep(0.01)
+            assert busy.reserve(891) is not None
+
+    asyncio.run(story())
+
+
+def test_a_lapsed_decision_is_taken_back_before_and_after_its_lease_is_closed(town):
+    async def story():
+        async with town() as place:
+            budget = await place.replica()
+            first, second = budget.reserve(100), budget.reserve(40)
+            for reservation in (first, second):
+                await place.commit(reservation)
+                budget.spent(reservation)
+            period, lease = first.period, first.lease
+            await place.redis.hincrby(place.space.spent(0, period), lease, -100)
+            await budget.release(period, lease, 100)
+            await budget.stop()
+            assert (await budget.state())["settled_cents"] == 40
+            await budget.start()
+            await place.redis.hincrby(place.space.spent(0, period), lease, -40)
+            await budget.release(period, lease, 40)
+            await budget.release(period, lease, 40)
+            await budget.stop()
+            await budget.start()
+            await budget.release(period, lease, 40)
+            await budget.stop()
+            assert (await budget.state())["settled_cents"] == 0
+
+    asyncio.run(story())
+
+
+def tended(budget, held=(), wish="", until_us=2**53):
+    """A call as the background task makes it."""
+    return budget._send(budget._current(), until_us, held, wish, cents=5000)
+
+
+def test_a_grant_that_is_sent_twice_is_granted_once(town):
+    async def story():
+        async with town() as place:
+            budget = await place.replica()
+            await budget.stop()
+            first = await tended(budget, wish="lease")
+            again = await tended(budget, wish="lease")
+            assert again[TENDED_AND_GRANTED] == first[TENDED_AND_GRANTED] > 0
+            assert again[TENDED_AND_GRANTED + 1] == first[TENDED_AND_GRANTED + 1]
+            assert (await budget.state())["open_cents"] == first[TENDED_AND_GRANTED]
+            keys = [place.space.budget(budget._current().number)]
+            keys.append(f"{keys[0]}:open")
+            await CLOSE.call(place.redis, keys, "lease", 0, 70)
+            await CLOSE.call(place.redis, keys, "lease", 0, 70)
+            late = await tended(budget, wish="lease")
+            assert late[TENDED_AND_GRANTED] == 0
+            state = await budget.state()
+            assert (state["settled_cents"], state["open_cents"]) == (70, 0)
+
+    asyncio.run(story())
+
+
+def test_a_call_that_comes_too_late_does_nothing(town):
+    async def story():
+        async with town() as place:
+            budget = await place.replica()
+            await budget.stop()
+            assert len(await tended(budget, wish="late", until_us=1)) == 1
+            assert (await budget.state())["open_cents"] == 0
+
+    asyncio.run(story())
+
+
+def test_a_lease_is_not_closed_with_a_spend_that_was_read_before_it_changed(town):
+    async def story():
+        async with town() as place:
+            budget = await place.replica()
+            reservation = budget.reserve(100)
+            await place.commit(reservation)
+            keys = [place.space.budget(reservation.period)]
+            keys.append(f"{keys[0]}:open")
+            await place.redis.hincrby(keys[0], f"n:{reservation.lease}", 1)
+            again = await CLOSE.call(place.redis, keys, reservation.lease, 0, 100)
+            assert again == [reservation.lease.encode(), b"1"]
+            budget.spent(reservation)
+            await budget.stop()
+            await budget.start()
+            await place.until(lambda state: state["settled_cents"] == 100, budget)
+
+    asyncio.run(story())
+
+
+def test_a_lease_that_redis_lost_is_opened_again_by_its_owner(town):
+    async def story():
+        async with town() as place:
+            budget = await place.replica()
+            reservation = budget.reserve(100)
+            await place.commit(reservation)
+            budget.spent(reservation)
+            key = place.space.budget(reservation.period)
+            await place.redis.delete(key, f"{key}:open")
+            await place.until(lambda state: state["open_cents"] > 0, budget)
+            await budget.stop()
+            assert (await budget.state())["settled_cents"] == 100
+
+    asyncio.run(story())
+
+
+@pytest.mark.slow
+def test_leases_end_at_their_deadline_while_redis_is_gone(town, redis_server):
+    async def story():
+        async with town() as place:
+            budget = await place.replica()
+            reservation = budget.reserve(5)
+            redis_server.process.send_signal(signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(WITHIN_S):
+                    while budget.left_cents() > 0:
+                        await asyncio.sleep(0.01)
+                assert budget.reserve(5) is None
+                budget.unknown(reservation)
+            finally:
+                redis_server.process.send_signal(signal.SIGCONT)
+            async with asyncio.timeout(WITHIN_S):
+                while budget.left_cents() < 891:
+                    await asyncio.sleep(0.01)
+            await place.until(lambda state: state["open_cents"] <= budget._slice, budget)
+            assert (await budget.state())["settled_cents"] == 0
+
+    asyncio.run(story())
+
+
+@pytest.mark.slow
+def test_every_period_has_its_own_budget_and_carries_the_price_over(town):
+    async def story():
+        async with town(budget_cents=20_000, budget_period_s=2, replicas=1) as place:
+            budget = await place.replica()
+            await place.redis.hset(
+                place.space.budget(budget._current().number), mapping={"price": "1.5"}
+            )
+            first = budget.reserve(400)
+            await place.commit(first)
+            budget.spent(first)
+            state = await place.until(lambda state: state["period"] > first.period, budget)
+            assert state["settled_cents"] == 0
+            async with asyncio.timeout(WITHIN_S):
+                while (second := budget.reserve(1)) is None or second.period == first.period:
+                    if second:
+                        budget.unspent(second)
+                    await asyncio.sleep(0.01)
+            settled = await place.redis.hget(place.space.budget(first.period), "settled")
+            assert int(settled) == 400
+            assert (await place.redis.ttl(place.space.budget(first.period))) > 86_400
+
+    asyncio.run(story())
+
+
+async def spend(place, budget, chance, until_s, dearest=300):
+    """Clients of one replica: they reserve, commit, fail and forget at random."""
+    loop = asyncio.get_running_loop()
+    while loop.time() < until_s:
+        cents = chance.randint(1, dearest)
+        reservation = budget.reserve(cents) if budget.left_cents() >= cents else None
+        if reservation is None:
+            await asyncio.sleep(0.005)
+            continue
+        fate = chance.random()
+        if fate < 0.05:
+            budget.unspent(reservation)
+        elif await place.commit(reservation, chance.randrange(BUCKETS)):
+            budget.unknown(reservation) if fate < 0.07 else budget.spent(reservation)
+        else:
+            budget.unspent(reservation)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("budget_cents", [30_000, 400_000])
+def test_many_replicas_that_crash_at_random_never_spend_more_than_the_budget(town, budget_cents):
+    async def story():
+        chance = random.Random(budget_cents)
+        async with town(budget_cents=budget_cents, budget_period_s=4, replicas=6) as place:
+            loop = asyncio.get_running_loop()
+            ends_s = loop.time() + 13
+            seen = set()
+
+            async def life():
+                while loop.time() < ends_s:
+                    budget = await place.replica()
+                    seen.add(int((await budget.state())["period"]))
+                    stops_s = min(loop.time() + chance.uniform(0.5, 3), ends_s)
+                    await asyncio.gather(*(spend(place, budget, chance, stops_s) for _ in range(4)))
+                    await (place.crash(budget) if chance.random() < 0.5 else budget.stop())
+
+            await asyncio.gather(*(life() for _ in range(6)))
+            for period in range(min(seen), max(seen) + 1):
+                assert 0 < await place.spent(period) <= budget_cents
+
+    asyncio.run(story())
+
+
+@pytest.mark.slow
+def test_a_budget_is_spent_to_one_per_cent_where_demand_is_ample(town):
+    async def story():
+        cents, period_s = 300_000, 8
+        async with town(budget_cents=cents, budget_period_s=period_s, replicas=3) as place:
+            loop, chance = asyncio.get_running_loop(), random.Random(1)
+            replicas = [await place.replica() for _ in range(3)]
+            now_s, period = replicas[0]._now(), replicas[0]._current()
+            ends_s = loop.time() + period.end_s - now_s + period_s
+            whole = period.number + 1
+            halfway = []
+
+            async def look():
+                await asyncio.sleep(period.end_s - now_s + period_s / 2)
+                state = await replicas[0].state()
+                halfway.append((await place.spent(whole) - state["plan_cents"]) / cents)
+
+            await asyncio.gather(look(), *(spend(place, r, chance, ends_s) for r in replicas * 4))
+            spent = await place.spent(whole)
+            assert 0.99 * cents <= spent <= cents
+            assert abs(halfway[0]) < 0.05
+            assert replicas[0].price > 0
+
+    asyncio.run(story())
