@@ -10,6 +10,7 @@ from pathlib import Path
 
 from envs.clock import known_zone
 from envs.errors import InputError
+from serving.pacing import plan_weights
 
 PREFIX = "SCENELIFT_"
 
@@ -44,6 +45,9 @@ class Settings:
     """What the offers of a period may cost in all; 0 means without a budget."""
     budget_period_s: int = 86_400
     """Length of a period; whole days begin at midnight of ``time_zone``."""
+    budget_plan: str = ""
+    """How a budget is spread: 24 weights of the local hours from midnight with commas between,
+    evenly when empty."""
     defer_s: int = 3_600
     """How long a deferred decision waits for its activation before it lapses."""
     rate_limit: int = 0
@@ -84,6 +88,7 @@ class Settings:
             budget_period_s=_whole(
                 environment, "BUDGET_PERIOD_S", usual.budget_period_s, 366 * 86_400
             ),
+            budget_plan=_plan(environment),
             defer_s=_whole(environment, "DEFER_S", usual.defer_s, 30 * 86_400),
             rate_limit=_whole(environment, "RATE_LIMIT", usual.rate_limit, 10**6, 0),
             location=environment.get(f"{PREFIX}LOCATION", usual.location),
@@ -109,6 +114,12 @@ def _days(environment: Mapping[str, str], name: str, default: float) -> float:
     if not 0 <= days <= 3660:
         raise InputError(f"{PREFIX}{name} is {text!r}: give a number of days from 0 to 3660")
     return days
+
+
+def _plan(environment: Mapping[str, str]) -> str:
+    text = environment.get(f"{PREFIX}BUDGET_PLAN", "")
+    plan_weights(text)
+    return text
 
 
 def run_secret(environment: Mapping[str, str], run_dir: Path) -> str:
