@@ -1,4 +1,4 @@
-"""Commands of the service: ``python -m serving up|status|journal|key``."""
+"""Commands of the service: ``python -m serving up|status|writer|journal|key``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from envs.commands import Command, run_commands
 COMMANDS: Final = {
     "up": Command("serving.up", "UpConfig", "run_up"),
     "status": Command("serving.status", "StatusConfig", "run_status"),
+    "writer": Command("serving.writer", "WriterConfig", "run_writer"),
     "journal": Command("serving.journal_log", "JournalConfig", "run_journal"),
     "key": Command("serving.key", "KeyConfig", "run_key"),
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from envs.errors import InputError
 from serving.journal_files import JournalFiles
 
 
@@ -25,11 +26,14 @@ def run_journal(config: JournalConfig) -> None:
     """Make the log of a run folder and say where it is.
 
     Raises:
-        InputError: there is no journal.
+        InputError: there is no journal, or the folder cannot be written.
     """
     files = JournalFiles.latest(config.run_dir)
-    decisions = files.merge(config.outcome_days)
+    try:
+        merged = files.merged(config.outcome_days)
+    except OSError as error:
+        raise InputError(f"{files.log} cannot be made: {error}") from None
     if config.json:
-        print(json.dumps({"decisions": decisions, "log": str(files.log)}))
+        print(json.dumps(asdict(merged) | {"log": str(files.log)}))
     else:
-        print(f"{decisions} decisions in {files.log}")
+        print(f"{merged.decisions} decisions in {files.log}")

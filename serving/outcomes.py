@@ -3,6 +3,10 @@
 An event belongs to the decision that it names; else to the user's latest decision for the offer and
 channel that it names; else to the user's latest decision at all. So the rewards of a user's
 decisions add up to what the user was worth, whether we spoke or were silent.
+
+A refund corrects a purchase that was counted, however late: that of the decision that it names,
+else of the user's latest decision that a purchase came of. The refund of a purchase that was never
+counted, because it came before any decision or after the window, is not counted either.
 """
 
 from __future__ import annotations
@@ -80,6 +84,28 @@ class _Timeline:
         return self.rows[place - 1] if place else None
 
 
+class _Purchases:
+    """Decisions that purchases came of, and when."""
+
+    def __init__(self, taken: Taken) -> None:
+        self._taken = taken
+        self._first: dict[int, int] = {}
+        self._rows: dict[str, set[int]] = {}
+
+    def note(self, row: int, outcome: Outcome) -> None:
+        """Remember a purchase that was counted."""
+        if outcome.kind == ReportedKind.BOUGHT:
+            self._first[row] = min(outcome.time, self._first.get(row, outcome.time))
+            self._rows.setdefault(self._taken.users[row], set()).add(row)
+
+    def corrected_by(self, refund: Outcome, by_id: Mapping[str, int]) -> int | None:
+        """Row of the decision whose purchase is refunded, None when none was counted."""
+        named = by_id.get(refund.decision or "")
+        rows = self._rows.get(refund.user, ()) if named is None else (named,)
+        before = [row for row in rows if self._first.get(row, refund.time + 1) <= refund.time]
+        return max(before, key=lambda row: (self._taken.times[row], row), default=None)
+
+
 def results(
     catalogue: Catalogue, taken: Taken, outcomes: Sequence[Outcome], window_s: int
 ) -> Results:
@@ -99,10 +125,19 @@ def results(
     found.parts.contact_cost_cents[:] = sends[channels]
     by_id = {decision: row for row, decision in enumerate(taken.decision_ids)}
     timelines = _timelines(catalogue, taken)
+    purchases = _Purchases(taken)
     for outcome in outcomes:
+        if outcome.kind == ReportedKind.REFUNDED:
+            continue
         row = _decision_of(outcome, by_id, timelines)
         if row is not None and 0 <= outcome.time - taken.times[row] <= window_s:
             _add(catalogue, found, row, outcome)
+            purchases.note(row, outcome)
+    for outcome in outcomes:
+        if outcome.kind == ReportedKind.REFUNDED:
+            row = purchases.corrected_by(outcome, by_id)
+            if row is not None:
+                _add(catalogue, found, row, outcome)
     latest = max([*taken.times.tolist(), *(outcome.time for outcome in outcomes)], default=0)
     found.known[:] = taken.times.astype(np.int64) + window_s <= latest
     return found

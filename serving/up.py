@@ -23,12 +23,13 @@ import tyro
 from envs.catalogue import Catalogue
 from envs.errors import InputError
 from serving.ingress import end_haproxy, prepare, require_free
-from serving.journal import JournalThread, JournalWriter
 from serving.journal_files import JournalFiles
 from serving.redis_server import RedisServer, require_answer
 from serving.security import WITHOUT_KEYS, Keys, require_loopback
 from serving.service import catalogue_of
 from serving.settings import Settings, run_secret
+from serving.writer import Keeper, begun, only_writer, opened
+from serving.writer_process import WriterProcess
 
 logger = logging.getLogger(__name__)
 
@@ -133,10 +134,20 @@ def _redis(config: UpConfig, stack: ExitStack) -> str:
 def _keep_journal(
     run_dir: Path, catalogue: Catalogue, settings: Settings, stack: ExitStack
 ) -> None:
-    files = JournalFiles(run_dir, catalogue)
+    """A writer beside us; at the end what it has left is written here, and the log is made."""
+    with only_writer(run_dir):  # else another service's writer would keep ours from starting
+        files = begun(run_dir, catalogue)
     stack.callback(files.merge, settings.outcome_days)
-    journal = JournalThread(JournalWriter(settings.redis_url, catalogue, files))
-    stack.callback(journal.stop)  # before the merge and before Redis: the stack goes backwards
+    stack.callback(_empty_journal, run_dir, catalogue, settings.redis_url)
+    process = WriterProcess(run_dir, files.described, settings.redis_url)
+    stack.callback(process.stop)  # before the merge and before Redis: the stack goes backwards
+
+
+def _empty_journal(run_dir: Path, catalogue: Catalogue, redis_url: str) -> None:
+    """Write what a writer has left that was killed, or ended before it had begun."""
+    with only_writer(run_dir):
+        files = JournalFiles(run_dir, catalogue)
+        Keeper(lambda: opened(redis_url, catalogue, files), files).finish()
 
 
 def _start_ray(config: UpConfig, folder: Path, stack: ExitStack) -> None:
