@@ -25,6 +25,7 @@ from starlette.requests import ClientDisconnect
 from envs.decisions import EventKind
 from serving.failures import Failure, misfit
 
+MOST_OFFERS: Final = 1_000
 MOST_EVENTS: Final = 1_000
 MOST_CENTS: Final = 100_000_000
 CLOSING: Final = {"Connection": "close"}
@@ -50,6 +51,13 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
+class Location(_Body):
+    """A point on the earth, in degrees."""
+
+    latitude: Annotated[float, Field(ge=-90, le=90, examples=[52.52])]
+    longitude: Annotated[float, Field(ge=-180, le=180, examples=[13.4])]
+
+
 class OfferRequest(_Body):
     """Ask what to offer to one user now."""
 
@@ -71,6 +79,18 @@ class OfferRequest(_Body):
     time_zone: Zone | None = Field(None, description="The user's time zone; kept from then on")
     exclude_offers: Annotated[list[Word], Field(max_length=64)] | None = None
     exclude_channels: Annotated[list[Word], Field(max_length=64)] | None = None
+    location: Location | None = Field(
+        None, description="Where the user is; kept only as coarse as the service is told to"
+    )
+    defer: bool = Field(
+        False, description="Decide, but count nothing as shown until the decision is activated"
+    )
+
+
+class BatchRequest(_Body):
+    """Ask what to offer to many users now."""
+
+    offers: Annotated[list[OfferRequest], Field(min_length=1, max_length=MOST_OFFERS)]
 
 
 class Content(BaseModel):
@@ -95,8 +115,29 @@ class OfferAnswer(BaseModel):
     expires_at: str | None
     propensity: float = Field(description="Probability with which the action was drawn")
     policy: str
+    arm: str = Field(description="serving, or canary for the share that tries another policy")
+    deferred: bool = Field(description="Whether it counts only once it is activated")
     degraded: bool = Field(description="Whether a safe answer stood in for the policy")
     refused: dict[str, int] = Field(description="How many actions each rule refused")
+
+
+class BatchAnswer(BaseModel):
+    """The decisions, in the order of the requests."""
+
+    decisions: list[OfferAnswer]
+
+
+class ActivateRequest(_Body):
+    """Tell that a deferred decision is shown."""
+
+    time: Time | None = Field(None, description="When; the clock of the service if left out")
+
+
+class ActivateAnswer(BaseModel):
+    """The decision counts as shown from now on."""
+
+    decision_id: str
+    state: str = Field(description="activated")
 
 
 class ReportedKind(StrEnum):
@@ -178,9 +219,12 @@ class DecisionAnswer(BaseModel):
     """A decision, why it was taken, and what came of it."""
 
     decision: OfferAnswer
+    state: str = Field(description="decided, deferred, activated or lapsed")
     scene: str
     time: str
     time_zone: str
+    budget_price: float = Field(description="Of a cent of the budget when it was taken")
+    reserved_cents: int = Field(description="What it set aside of the budget")
     why: Why
     events: list[LinkedEvent]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,9 @@ from envs.decisions import EventKind, Events, Moment, Policy, draw_actions
 from envs.encoding import Encoding
 from envs.rules import Rules
 from envs.users import UserState
+from serving.tracing import traced
 
 logger = logging.getLogger(__name__)
-
-REMEMBERED: Final = 48
-"""Event keys that each user keeps against repetition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +44,9 @@ class Verdict:
 class Decider:
     """The rules, the encoding and one policy of a catalogue."""
 
-    def __init__(
-        self, catalogue: Catalogue, policy: Policy | None, budget_price: float = 0.0
-    ) -> None:
+    def __init__(self, catalogue: Catalogue, policy: Policy | None) -> None:
         self.catalogue = catalogue
         self.policy = policy
-        self.budget_price = budget_price
         self.rules = Rules(catalogue)
         self.encoding = Encoding(catalogue)
 
@@ -60,12 +55,15 @@ class Decider:
         """What decisions call the policy."""
         return "none" if self.policy is None else self.policy.name
 
+    @traced("policy")
     def decide(
         self,
         users: UserState,
         moment: Moment,
         uniforms: NDArray[np.float64],
         excluded: NDArray[np.uint32] | None = None,
+        budget_left_cents: float = np.inf,
+        budget_price: float = 0.0,
     ) -> Verdict:
         """Draw one allowed action for each user.
 
@@ -74,19 +72,21 @@ class Decider:
             moment: where and when they stand, [N].
             uniforms: the draws, in [0, 1), [N].
             excluded: refusals by the caller, uint32 [A] or [N, A].
+            budget_left_cents: what each of them may cost.
+            budget_price: lambda, cents per cent spent.
         """
-        refusals = self.rules.refusals(users, moment)
+        refusals = self.rules.refusals(users, moment, budget_left_cents)
         if excluded is not None:
             refusals = refusals | excluded
         mask = refusals == 0
-        observations = self.encoding.encode(users, moment, self.budget_price)
-        rows, sound = self._rows(observations, mask)
+        observations = self.encoding.encode(users, moment, budget_price)
+        rows, sound = self.rows(observations, mask)
         actions = draw_actions(rows, uniforms)
         drawn = np.take_along_axis(rows, actions[:, None], axis=1)[:, 0]
         propensities = drawn / rows.sum(axis=1)
         return Verdict(actions, propensities, rows, observations, mask, refusals, ~sound)
 
-    def _rows(
+    def rows(
         self, observations: NDArray[np.float32], mask: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Probabilities [N, A], and which rows are the policy's own [N]; silence in the others."""
@@ -128,12 +128,15 @@ class Decider:
         return counts
 
 
-def stand(scene: int, now: int, time_zone: str) -> Moment:
-    """The moment of one user."""
-    nows = np.asarray([now], np.int32)
-    return Moment(np.asarray([scene], np.int16), nows, utc_offset_seconds(time_zone, nows))
-
-
-def described(row: int, time: int, values: NDArray[np.float32]) -> Events:
-    """The event that a caller told attributes of a user, float32 [J], NaN where not told."""
-    return Events.of(row=row, kind=EventKind.DESCRIBED, time=time, attributes=values[None, :])
+def stand(scenes: Sequence[int], nows: Sequence[int], time_zones: Sequence[str]) -> Moment:
+    """The moments of N users."""
+    times = np.asarray(nows, np.int32)
+    if len(set(time_zones)) == 1:
+        offsets = utc_offset_seconds(time_zones[0], times)
+    else:
+        offsets = np.empty(len(times), np.int32)
+        zones = np.asarray(time_zones)
+        for zone in set(time_zones):
+            rows = np.flatnonzero(zones == zone)
+            offsets[rows] = utc_offset_seconds(zone, times[rows])
+    return Moment(np.asarray(scenes, np.int16), times, offsets)

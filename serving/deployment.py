@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +16,7 @@ from ray.serve.schema import LoggingConfig
 from agents.baselines import is_baseline
 from envs.catalogue import Catalogue, parse_catalogue
 from envs.errors import InputError
+from serving import logs, tracing
 from serving.app import create_app
 from serving.security import Keys, require_keys
 from serving.service import Service, catalogue_of
@@ -35,28 +38,39 @@ class OfferDeployment:
     """One replica: the application with the policy inside."""
 
     def __init__(self, catalogue_text: str, settings: Settings) -> None:
+        replica = serve.get_replica_context().replica_id.unique_id
+        logs.start(settings.log, replica, Path(settings.log_dir) if settings.log_dir else None)
+        tracing.start(os.environ)
         self.service = Service(parse_catalogue(catalogue_text), settings)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The application, once the replica is made."""
         return create_app(self.service)
 
-    def reconfigure(self, user_config: dict[str, str]) -> None:
-        """Serve the policy that the configuration names; if it is refused, go on as before."""
-        self.service.change_policy(user_config["policy"])
+    async def reconfigure(self, user_config: dict[str, str]) -> None:
+        """Take the policy that the configuration names, while decisions go on."""
+        await asyncio.to_thread(self.service.policies.configure, user_config["policy"])
 
 
 def application(
-    policy: str, catalogue: Catalogue, settings: Settings, replicas: int, logs: Path | None = None
+    policy: str,
+    catalogue: Catalogue,
+    settings: Settings,
+    replicas: int,
+    log_dir: Path | None = None,
 ) -> serve.Application:
-    """The Serve application that serves a policy for a catalogue; its logs go to ``logs``."""
+    """The Serve application that serves a policy for a catalogue; its logs go to ``log_dir``."""
     spec = policy if is_baseline(policy) else str(Path(policy).resolve())
     options: dict[str, Any] = {"num_replicas": replicas, "user_config": {"policy": spec}}
-    if logs is not None:
-        options["logging_config"] = LoggingConfig(enable_access_log=False, logs_dir=str(logs))
+    options["logging_config"] = LoggingConfig(
+        enable_access_log=False,
+        encoding=settings.log.upper(),
+        logs_dir=None if log_dir is None else str(log_dir),
+    )
     if settings.metrics_dir:
         shared = {"env_vars": {"PROMETHEUS_MULTIPROC_DIR": settings.metrics_dir}}
         options["ray_actor_options"] = {"runtime_env": shared}
+    settings = replace(settings, replicas=replicas, log_dir=str(log_dir or ""))
     deployment: Any = OfferDeployment  # the decorators make it one; types do not know
     bound: serve.Application = deployment.options(**options).bind(catalogue.text, settings)
     return bound

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,13 +15,15 @@ from redis.exceptions import RedisError
 
 from envs.catalogue import Catalogue
 from envs.decisions import EventKind, Events
-from envs.users import UserState, advance, pack
+from envs.users import UserState, advance
 from serving.bodies import KIND_NUMBER, EventBody, EventsAnswer, EventsRequest, ReportedKind
 from serving.failures import Failure
 from serving.metrics import Metrics
+from serving.people import Contended, People
+from serving.records import UserRecord
 from serving.security import Naming, user_of
 from serving.settings import Settings
-from serving.state import EventsCommit, Store, StoredUser
+from serving.state import EventsCommit, Store, packed
 from serving.vocabulary import Vocabulary
 
 PATIENCE_S: Final = 2.0
@@ -28,6 +31,7 @@ PATIENCE_S: Final = 2.0
 asked to tell them again."""
 SLICE: Final = 64
 """Events after which decisions that wait get their turn."""
+USER: Final = re.compile("[0-9a-f]{32}")
 UNWRITTEN: Final = (ReportedKind.SCENE_ENTERED, ReportedKind.DESCRIBED)
 """Kinds that are no outcome: kept in the user state, not in the journal."""
 
@@ -52,9 +56,14 @@ class Happenings:
     """Lets events befall the users of one catalogue."""
 
     def __init__(
-        self, catalogue: Catalogue, settings: Settings, store: Store, metrics: Metrics
+        self,
+        catalogue: Catalogue,
+        settings: Settings,
+        store: Store,
+        metrics: Metrics,
+        people: People,
     ) -> None:
-        self._attributes = len(catalogue.attributes)
+        self._people = people
         self._zone = settings.time_zone
         self._store = store
         self._metrics = metrics
@@ -70,12 +79,14 @@ class Happenings:
         told = [self._understand(event, number) for number, event in enumerate(body.events)]
         try:
             async with asyncio.timeout(PATIENCE_S):
+                await self._require_own_decisions(told)
                 counted = await self._keep(told)
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, Contended) as error:
             raise _not_kept(f"Redis does not answer in time ({type(error).__name__})") from None
         for event, new in zip(told, counted, strict=True):
-            result = "accepted" if new else "repeated"
-            self._metrics.events.labels(event.body.kind.value, result).inc()
+            self._metrics.count_events(event.body.kind.value, "accepted" if new else "repeated")
+            if new and event.body.decision_id is not None:
+                self._metrics.count_outcome(event.body.kind.value)
         return EventsAnswer(accepted=sum(counted), repeated=len(told) - sum(counted))
 
     def _understand(self, body: EventBody, number: int) -> Told:
@@ -83,9 +94,6 @@ class Happenings:
         user = self._naming.user(body.user_id)
         _require(body, place)
         words.zone(body.time_zone, f"{place}.time_zone")
-        if body.decision_id is not None and user_of(body.decision_id) != user:
-            message = "no decision of this user: give the decision_id that its offer came with"
-            raise Failure(422, "foreign_decision", message, f"{place}.decision_id")
         given = body.attributes
         return Told(
             user=user,
@@ -98,6 +106,23 @@ class Happenings:
             attributes=words.attributes(given, f"{place}.attributes") if given else None,
         )
 
+    async def _require_own_decisions(self, told: Sequence[Told]) -> None:
+        """See that each event names a decision of the same person.
+
+        Raises:
+            Failure: 422 for one that does not.
+        """
+        for number, event in enumerate(told):
+            named = event.body.decision_id
+            if named is None or user_of(named) == event.user:
+                continue
+            whose = user_of(named)
+            if not USER.fullmatch(whose) or (
+                await self._people.person(whose) != await self._people.person(event.user)
+            ):
+                message = "no decision of this user: give the decision_id that its offer came with"
+                raise Failure(422, "foreign_decision", message, f"events.{number}.decision_id")
+
     async def _keep(self, told: Sequence[Told]) -> list[bool]:
         """Write the events, user by user; for each whether it counted."""
         waiting: dict[str, list[int]] = {}
@@ -106,8 +131,8 @@ class Happenings:
         counted = [False] * len(told)
         while waiting:  # whoever loses a race has seen somebody else get on
             lost: dict[str, list[int]] = {}
+            waiting, stored = await self._persons(waiting)
             users = list(waiting)
-            stored = await self._store.read_users(users)
             states = self._store.unpacked(stored)
             await self._happen(states, told, list(waiting.values()), counted)
             commits = self._commits(users, stored, states, waiting, told, counted)
@@ -118,6 +143,21 @@ class Happenings:
                     lost[commit.user] = waiting[commit.user]
             waiting = lost
         return counted
+
+    async def _persons(
+        self, waiting: dict[str, list[int]]
+    ) -> tuple[dict[str, list[int]], list[UserRecord]]:
+        """The events by the person they befall, and what Redis holds of these."""
+        while True:
+            users = list(waiting)
+            stored = await self._store.read_users(users)
+            if all(record.person is None for record in stored):
+                return waiting, stored
+            persons: dict[str, list[int]] = {}
+            for user, record in zip(users, stored, strict=True):
+                person = await self._people.finish(user, record)
+                persons[person] = sorted(persons.get(person, []) + waiting[user])
+            waiting = persons
 
     async def _happen(
         self,
@@ -159,22 +199,23 @@ class Happenings:
     def _commits(
         self,
         users: Sequence[str],
-        stored: Sequence[StoredUser],
+        stored: Sequence[UserRecord],
         states: UserState,
         waiting: dict[str, list[int]],
         told: Sequence[Told],
         counted: Sequence[bool],
     ) -> list[EventsCommit]:
-        packed = pack(states)
+        zones = [
+            _latest_zone([told[number] for number in waiting[user]]) or record.zone or self._zone
+            for user, record in zip(users, stored, strict=True)
+        ]
         commits = []
-        for row, user in enumerate(users):
-            events = [told[number] for number in waiting[user]]
+        for row, (user, value) in enumerate(zip(users, packed(states, zones), strict=True)):
             fresh = [told[number] for number in waiting[user] if counted[number]]
-            zone = _latest_zone(events) or stored[row].zone or self._zone
-            state = packed[row].tobytes()
-            if not fresh and state == stored[row].state and zone == stored[row].zone:
+            known = UserRecord.read(value)
+            if not fresh and (known.state, known.zone) == (stored[row].state, stored[row].zone):
                 continue  # all of it was known already
-            commits.append(EventsCommit(user, stored[row].version, state, zone, _texts(fresh)))
+            commits.append(EventsCommit(user, stored[row].version, value, _texts(user, fresh)))
         return commits
 
 
@@ -202,7 +243,7 @@ def _latest_zone(events: Sequence[Told]) -> str | None:
     return max(zoned)[1] if zoned else None
 
 
-def _texts(events: Sequence[Told]) -> list[tuple[str | None, str, bytes]]:
+def _texts(user: str, events: Sequence[Told]) -> list[tuple[str | None, str, bytes]]:
     """For the journal and the decision they came of."""
     texts = []
     for event in events:
@@ -211,7 +252,7 @@ def _texts(events: Sequence[Told]) -> list[tuple[str | None, str, bytes]]:
             continue
         fields = {
             "decision": body.decision_id,
-            "user": event.user,
+            "user": user,
             "key": f"{event.key:016x}",
             "kind": body.kind.value,
             "time": event.time,
@@ -222,7 +263,7 @@ def _texts(events: Sequence[Told]) -> list[tuple[str | None, str, bytes]]:
             "discount": body.discount,
         }
         text = json.dumps({name: value for name, value in fields.items() if value is not None})
-        texts.append((body.decision_id, f"event:{event.key:016x}", text.encode()))
+        texts.append((body.decision_id, f"e:{event.key:016x}", text.encode()))
     return texts
 
 

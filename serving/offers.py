@@ -1,78 +1,70 @@
-"""The call that decides: read the user, decide, commit; and the safe answer when that fails."""
+"""The call that decides: read the users, decide, commit; and the safe answer when that fails."""
 
 from __future__ import annotations
 
-import json
+import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
 from redis.exceptions import RedisError
 
 from envs.catalogue import SILENCE, Catalogue
-from envs.clock import DAY, EPOCH, to_datetime
-from envs.users import advance, pack
+from serving.answers import silence
+from serving.asking import Asking
 from serving.bodies import OfferRequest
-from serving.decide import Decider, Verdict, described, stand
+from serving.breaker import Breaker
+from serving.budget import Budget
 from serving.metrics import Metrics
 from serving.patience import Patience
-from serving.security import Naming
+from serving.people import People
+from serving.policies import Policies
+from serving.proposals import Proposer
+from serving.records import UserRecord
+from serving.rounds import Asked, Proposal
 from serving.settings import Settings
-from serving.state import DecisionCommit, Store, StoredUser
-from serving.vocabulary import Vocabulary
+from serving.state import DecisionCommit, Late, Reading, Store, Written
 
 logger = logging.getLogger(__name__)
 
 TRIES: Final = 6
-"""How often a decision is taken anew because the user changed meanwhile."""
-EPOCH_S: Final = EPOCH.timestamp()
+"""How often decisions are taken anew because the users changed meanwhile."""
+AT_ONCE: Final = 250
+"""Requests of a batch that are decided together; other callers get their turn in between."""
+MOST_LINKS: Final = 100_000
 
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request, understood."""
-
-    user: str
-    """Hashed."""
-    decision_id: str
-    scene: int
-    now: int
-    """Seconds since the epoch of ``envs.clock``."""
-    time_zone: str | None
-    attributes: NDArray[np.float32] | None
-    """[J], NaN where not told."""
-    excluded: NDArray[np.uint32] | None
-    """Refusals by the caller, [A]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A decision that is not committed yet."""
-
-    commit: DecisionCommit
-    verdict: Verdict
-    answer: bytes
-    refused: dict[str, int]
+Waiting = dict[int, Asked]
+"""Requests without an answer, by number."""
 
 
 class Offers:
     """Decides for the users of one catalogue."""
 
     def __init__(
-        self, catalogue: Catalogue, settings: Settings, store: Store, metrics: Metrics
+        self,
+        catalogue: Catalogue,
+        settings: Settings,
+        store: Store,
+        metrics: Metrics,
+        policies: Policies,
+        budget: Budget,
+        people: People,
+        breaker: Breaker,
     ) -> None:
-        self.catalogue = catalogue
-        self.decider = Decider(catalogue, None)
-        """Replaced when another policy is to serve; a decision uses one throughout."""
-        self._zone = settings.time_zone
+        self._catalogue = catalogue
         self._patience_s = settings.redis_timeout_ms / 1000
         self._store = store
         self._metrics = metrics
-        self._naming = Naming(settings.user_secret.encode())
-        self._vocabulary = Vocabulary(catalogue)
+        self._policies = policies
+        self._budget = budget
+        self._people = people
+        self._breaker = breaker
+        self._asking = Asking(catalogue, settings)
+        self._proposer = Proposer(catalogue, policies, budget, settings.time_zone)
+        self._links: dict[str, str] = {}
+        """Persons behind identities, as they were last seen."""
 
     async def answer(self, body: OfferRequest) -> bytes:
         """The answer to a request as JSON; the same bytes whenever the request is repeated.
@@ -80,173 +72,213 @@ class Offers:
         Raises:
             Failure: the request names what the catalogue does not know.
         """
-        asked = self._understand(body)
+        answers = await self._answers({0: self._asking.understand(body)})
+        return answers[0]
+
+    async def answer_many(self, bodies: Sequence[OfferRequest]) -> list[bytes]:
+        """The answers to many requests, as if they had come one after another.
+
+        Raises:
+            Failure: one of them names what the catalogue does not know; nothing is decided then.
+        """
+        asked = [
+            self._asking.understand(body, f"offers.{number}.") for number, body in enumerate(bodies)
+        ]
+        answers: dict[int, bytes] = {}
+        for start in range(0, len(asked), AT_ONCE):
+            part = dict(enumerate(asked[start : start + AT_ONCE], start))
+            answers |= await self._answers(part)
+            await asyncio.sleep(0)
+        return [answers[number] for number in range(len(asked))]
+
+    async def _answers(self, waiting: Waiting) -> dict[int, bytes]:
+        answers: dict[int, bytes] = {}
+        reason = await self._decide(waiting, answers)
+        for number, asked in waiting.items():
+            decider, arm = self._policies.of(asked.user)
+            self._metrics.count_degraded(reason)
+            answers[number] = silence(asked, decider.policy_name, arm)
+        return answers
+
+    async def _decide(self, waiting: Waiting, answers: dict[int, bytes]) -> str:
+        """Answer as many as can be decided; why the others could not be."""
+        if not self._breaker.allows():
+            return "breaker"
         try:
-            answer, reason = await self._decided(asked), "race"
-        except (RedisError, OSError):
-            answer, reason = None, "redis"
+            await self._decide_all(waiting, answers)
+        except (RedisError, OSError) as error:
+            if not isinstance(error, Late):
+                self._breaker.failed()
+            return "redis"
         except Exception:  # an offer service answers, whatever happens behind it
             logger.exception("a decision failed: silence instead")
-            answer, reason = None, "error"
-        if answer is None:
-            self._metrics.degraded.labels(reason).inc()
-            return self._silence(asked)
-        return answer
+            self._breaker.succeeded()
+            return "error"
+        self._breaker.succeeded()
+        return "race"
 
-    def _understand(self, body: OfferRequest) -> Asked:
-        words, user = self._vocabulary, self._naming.user(body.user_id)
-        return Asked(
-            user=user,
-            decision_id=self._naming.decision(user, body.request_id),
-            scene=words.index("scene", body.scene, "scene"),
-            now=int(time.time() - EPOCH_S) if body.now is None else words.time(body.now, "now"),
-            time_zone=words.zone(body.time_zone, "time_zone"),
-            attributes=words.attributes(body.attributes, "attributes") if body.attributes else None,
-            excluded=self._excluded(body),
-        )
+    async def _decide_all(self, waiting: Waiting, answers: dict[int, bytes]) -> None:
+        patience, tries = Patience(self._patience_s), TRIES
+        while waiting and tries and not patience.over:
+            before = len(waiting)
+            for number, asked in waiting.items():
+                if asked.user == asked.identity and asked.identity in self._links:
+                    waiting[number] = self._asking.of(asked, self._links[asked.identity])
+            await self._round(waiting, answers, patience)
+            if len(waiting) == before:
+                tries -= 1
+            else:  # somebody got on: the others have not been waiting in vain
+                patience, tries = Patience(self._patience_s), TRIES
 
-    def _excluded(self, body: OfferRequest) -> NDArray[np.uint32] | None:
-        offers, channels = body.exclude_offers or (), body.exclude_channels or ()
-        if not offers and not channels:
+    async def _round(self, waiting: Waiting, answers: dict[int, bytes], patience: Patience) -> None:
+        """Decide for each user that waits, once."""
+        numbers = list(_first_of_each_user(waiting))
+        readings = await self._read(waiting, numbers, patience)
+        fresh = [
+            (number, reading)
+            for number, reading in zip(numbers, readings, strict=True)
+            if reading is not None
+            and not await self._settled(number, reading, waiting, answers, patience)
+        ]
+        if not fresh:
+            return
+        users = self._store.unpacked([reading.user for _, reading in fresh])
+        asked = [waiting[number] for number, _ in fresh]
+        found = self._proposer.propose(asked, [reading for _, reading in fresh], users)
+        proposed = [
+            (number, proposal, reading)
+            for (number, reading), proposal in zip(fresh, found, strict=True)
+            if proposal is not None
+        ]
+        written = await self._commit([each[1:] for each in proposed], patience)
+        for (number, proposal, _), result in zip(proposed, written, strict=True):
+            self._settle(proposal, result)
+            answer = self._count(proposal, result)
+            if answer is not None:
+                answers[number] = answer
+                del waiting[number]
+        for result in written:
+            if isinstance(result, Exception):
+                raise result
+
+    async def _read(
+        self, waiting: Waiting, numbers: Sequence[int], patience: Patience
+    ) -> list[Reading | None]:
+        """What Redis holds of the users; None where an identity leads elsewhere by now."""
+        asked = [waiting[number] for number in numbers]
+        read = self._store.read([(each.user, each.decision_id) for each in asked])
+        linked = [each for each in asked if each.user != each.identity]
+        if not linked:
+            return list(await patience.wait(read))
+        identities = self._store.read_users([each.identity for each in linked])
+        readings, records = await patience.wait(_both(read, identities))
+        found: list[Reading | None] = list(readings)
+        for each, record in zip(linked, records, strict=True):
+            if record.person != each.user:
+                self._links.pop(each.identity, None)
+                place = asked.index(each)
+                found[place] = None
+                waiting[numbers[place]] = self._asking.of(each, each.identity)
+        return found
+
+    async def _settled(
+        self,
+        number: int,
+        reading: Reading,
+        waiting: Waiting,
+        answers: dict[int, bytes],
+        patience: Patience,
+    ) -> bool:
+        """Whether nothing is left to decide in this round: answered before, or somebody else."""
+        if reading.answer is not None:
+            self._metrics.repeated.inc()
+            answers[number] = reading.answer
+            del waiting[number]
+            return True
+        if reading.user.person is None:
+            return False
+        asked = waiting[number]
+        person = await patience.wait(self._people.finish(asked.user, reading.user))
+        if len(self._links) >= MOST_LINKS:
+            self._links.clear()
+        self._links[asked.identity] = person
+        waiting[number] = self._asking.of(asked, person)
+        return True
+
+    async def _commit(
+        self, proposed: Sequence[tuple[Proposal, Reading]], patience: Patience
+    ) -> list[Written]:
+        until_s = time.monotonic() + patience.left_s
+        commits = [_until(proposal, reading, until_s) for proposal, reading in proposed]
+        if not commits:
+            return []
+        try:
+            return await patience.wait(self._store.commit(commits))
+        except BaseException:
+            for proposal, _ in proposed:
+                if proposal.reservation is not None:
+                    self._budget.unknown(proposal.reservation)
+            raise
+
+    def _settle(self, proposal: Proposal, result: Written) -> None:
+        """Tell the budget what became of its reservation."""
+        reservation = proposal.reservation
+        if reservation is None:
+            return
+        if result is True:
+            self._budget.spent(reservation)
+        elif isinstance(result, Exception) and not isinstance(result, Late):
+            self._budget.unknown(reservation)
+        else:
+            self._budget.unspent(reservation)
+
+    def _count(self, proposal: Proposal, result: Written) -> bytes | None:
+        """The answer, if there is one now."""
+        if isinstance(result, Exception):
             return None
-        for k, name in enumerate(offers):
-            self._vocabulary.index("offer", name, f"exclude_offers.{k}")
-        for k, name in enumerate(channels):
-            self._vocabulary.index("channel", name, f"exclude_channels.{k}")
-        return self.decider.rules.excluded(tuple(offers), tuple(channels))
-
-    async def _decided(self, asked: Asked) -> bytes | None:
-        """The answer, decided now or before; None when every try lost the race."""
-        patience = Patience(self._patience_s)
-        for _ in range(TRIES):
-            reading = await patience.wait(self._store.read(asked.user, asked.decision_id))
-            if reading.answer is not None:
-                self._metrics.repeated.inc()
-                return reading.answer
-            decider = self.decider
-            proposal = self._propose(decider, reading.user, asked)
-            until_s = time.monotonic() + patience.left_s
-            commit = self._store.commit(proposal.commit, reading.clock_s + until_s)
-            written = await patience.wait(commit)
-            if isinstance(written, bytes):
-                self._metrics.repeated.inc()
-                return written
-            if written:
-                self._count(decider, asked, proposal)
-                return proposal.answer
+        if isinstance(result, bytes):
+            self._metrics.repeated.inc()
+            return result
+        if not result:
             self._metrics.races.inc()
-            if patience.over:
-                break
-        return None
+            return None
+        self._count_decision(proposal)
+        return proposal.commit.answer
 
-    def _propose(self, decider: Decider, stored: StoredUser, asked: Asked) -> Proposal:
-        """Decide on what is known of the user, and say what to write if nobody was faster."""
-        zone = asked.time_zone or stored.zone or self._zone
-        moment = stand(asked.scene, asked.now, zone)
-        users = self._store.unpacked([stored])
-        if asked.attributes is not None:
-            advance(users, described(0, asked.now, asked.attributes))
-        uniform = np.asarray([self._naming.uniform(asked.decision_id)])
-        verdict = decider.decide(users, moment, uniform, asked.excluded)
-        contacts = decider.contacts(moment, verdict.actions)
-        attributes = users.attributes[0].tobytes()
-        if len(contacts):
-            advance(users, contacts)
-        changed = len(contacts) or asked.attributes is not None or asked.time_zone is not None
-        refused = decider.refused(verdict.refusals[0])
-        answer = self._text(decider, asked, verdict, refused)
-        commit = DecisionCommit(
-            decision_id=asked.decision_id,
-            version=stored.version,
-            state=pack(users).tobytes() if changed else b"",
-            zone=zone,
-            record=_record(asked, zone, verdict, answer),
-            entry=_entry(asked, verdict, attributes, decider.policy_name),
+    def _count_decision(self, proposal: Proposal) -> None:
+        action = self._catalogue.actions[proposal.action]
+        channel = self._catalogue.channels[action.channel].name if action.index else SILENCE
+        scene = self._catalogue.scenes[proposal.asked.scene].name
+        self._metrics.count_decision(
+            scene,
+            channel,
+            proposal.policy,
+            proposal.arm,
+            proposal.refused,
+            proposal.commit.cents,
         )
-        return Proposal(commit, verdict, answer, refused)
-
-    def _text(
-        self, decider: Decider, asked: Asked, verdict: Verdict, refused: dict[str, int]
-    ) -> bytes:
-        action = self.catalogue.actions[int(verdict.actions[0])]
-        offer = self.catalogue.offers[action.offer] if action.index else None
-        expiry = to_datetime(asked.now + self.catalogue.offer_days * DAY)
-        return _json(
-            {
-                "decision_id": asked.decision_id,
-                "action": action.name,
-                "offer": offer.name if offer else None,
-                "channel": self.catalogue.channels[action.channel].name if offer else None,
-                "title": offer.title if offer else None,
-                "content": {
-                    "kind": offer.kind,
-                    "title": offer.title,
-                    "discount": offer.discount,
-                }
-                if offer
-                else None,
-                "expires_at": f"{expiry:%Y-%m-%dT%H:%M:%SZ}" if offer else None,
-                "propensity": float(verdict.propensities[0]),
-                "policy": decider.policy_name,
-                "degraded": bool(verdict.degraded[0]),
-                "refused": refused,
-            }
-        )
-
-    def _silence(self, asked: Asked) -> bytes:
-        """The safe answer, when nothing can be known or kept; never learnt from."""
-        empty = dict.fromkeys(("offer", "channel", "title", "content", "expires_at"))
-        return _json(
-            {
-                "decision_id": asked.decision_id,
-                "action": SILENCE,
-                **empty,
-                "propensity": 1.0,
-                "policy": self.decider.policy_name,
-                "degraded": True,
-                "refused": {},
-            }
-        )
-
-    def _count(self, decider: Decider, asked: Asked, proposal: Proposal) -> None:
-        action = self.catalogue.actions[int(proposal.verdict.actions[0])]
-        channel = self.catalogue.channels[action.channel].name if action.index else SILENCE
-        scene = self.catalogue.scenes[asked.scene].name
-        self._metrics.count_decision(scene, channel, decider.policy_name, proposal.refused)
-        if proposal.verdict.degraded[0]:
-            self._metrics.degraded.labels("policy").inc()
+        if proposal.degraded:
+            self._metrics.count_degraded("policy")
 
 
-def _json(content: object) -> bytes:
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+def _first_of_each_user(waiting: Waiting) -> Iterator[int]:
+    """Numbers of the requests that can be decided side by side."""
+    seen: set[str] = set()
+    for number, asked in waiting.items():
+        if asked.user not in seen:
+            seen.add(asked.user)
+            yield number
 
 
-def _record(asked: Asked, zone: str, verdict: Verdict, answer: bytes) -> list[bytes | str | int]:
-    """What is kept of a decision, so that it can be explained."""
-    return [
-        *("answer", answer),
-        *("scene", asked.scene),
-        *("time", asked.now),
-        *("zone", zone),
-        *("refusals", verdict.refusals[0].tobytes()),
-        *("probabilities", verdict.probabilities[0].tobytes()),
-        *("observation", verdict.observations[0].tobytes()),
-    ]
+async def _both(
+    first: Awaitable[list[Reading]], second: Awaitable[list[UserRecord]]
+) -> tuple[list[Reading], list[UserRecord]]:
+    return await asyncio.gather(first, second)
 
 
-def _entry(
-    asked: Asked, verdict: Verdict, attributes: bytes, policy: str
-) -> list[bytes | str | int]:
-    """What the journal is told of a decision."""
-    return [
-        *("decision", asked.decision_id),
-        *("time", asked.now),
-        *("scene", asked.scene),
-        *("action", int(verdict.actions[0])),
-        *("propensity", repr(float(verdict.propensities[0]))),
-        *("observation", verdict.observations[0].tobytes()),
-        *("mask", np.packbits(verdict.mask[0]).tobytes()),
-        *("attributes", attributes),
-        *("degraded", int(verdict.degraded[0])),
-        *("policy", policy),
-    ]
+def _until(proposal: Proposal, reading: Reading, until_s: float) -> DecisionCommit:
+    """What to write, as long as the caller waits and the budget's lease holds."""
+    limit_s = reading.clock_s + until_s
+    if proposal.reservation is not None and proposal.reservation.lease:
+        limit_s = min(limit_s, proposal.reservation.until_us / 1e6)
+    return replace(proposal.commit, until_s=limit_s)

@@ -1,99 +1,45 @@
-"""Users, decisions and the journal stream in Redis: one round trip to read, one to commit.
+"""Users and decisions in Redis: one round trip to read, one to commit.
 
-Keys of one user share a hash tag with the journal stream of their bucket, so one script may touch
-all of them on a Redis Cluster too. ``SPACE`` sets catalogues apart: their users have other shapes.
-
-* ``sl:{b07}:SPACE:u:USER``      hash: version, state (packed), zone
-* ``sl:{b07}:SPACE:d:DECISION``  hash: answer, what it was drawn from, ``event:KEY`` of what came
-* ``sl:{b07}:SPACE:j``           stream: decisions and events, until they are in Parquet
+Everything that a decision changes is written by one script or not at all: the user, the decision,
+what it reserves of the budget, and its journal entry. ``keys`` says where these lie.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
 
 from envs.catalogue import Catalogue
-from envs.encoding import Encoding
 from envs.users import UserState, pack, unpack
-from serving.decide import REMEMBERED
+from serving.connect import connect
+from serving.keys import REMEMBERED, Space
+from serving.records import UserRecord, new_version, state_record
 from serving.security import BUCKETS, bucket_of, user_of
 from serving.settings import Settings
+from serving.state_scripts import ACTIVATE, ALL, ATTACH, CLOCK, COMMIT, EVENTS, LAPSE, READ
+from serving.tracing import traced
 
 DAY_S: Final = 86_400
-CONNECTIONS: Final = 256
 FIRST_CONNECTIONS: Final = 16
-
-COMMIT_DECISION: Final = """
-local stored = redis.call('HGET', KEYS[2], 'answer')
-if stored then return stored end
-local clock = redis.call('TIME')
-if clock[1] * 1000000 + clock[2] > tonumber(ARGV[6]) then return -1 end
-if ARGV[2] ~= '' then
-  if (redis.call('HGET', KEYS[1], 'version') or '0') ~= ARGV[1] then return 0 end
-  redis.call('HSET', KEYS[1], 'version', ARGV[1] + 1, 'state', ARGV[2], 'zone', ARGV[3])
-  redis.call('EXPIRE', KEYS[1], ARGV[4])
-end
-redis.call('HSET', KEYS[2], unpack(ARGV, 8, 7 + ARGV[7]))
-redis.call('EXPIRE', KEYS[2], ARGV[5])
-redis.call('XADD', KEYS[3], '*', unpack(ARGV, 8 + ARGV[7]))
-return 1
-"""
-"""KEYS user, decision, stream. ARGV version, state ('' = unchanged), zone, seconds to keep the
-user, seconds to keep the decision, microseconds of Redis's clock after which nobody waits for it,
-length of the record, record, journal entry.
-Returns the stored answer, -1 when it came too late, 0 for a lost race, 1 when committed."""
-
-COMMIT_EVENTS: Final = """
-if (redis.call('HGET', KEYS[1], 'version') or '0') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'version', ARGV[1] + 1, 'state', ARGV[2], 'zone', ARGV[3])
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-for i = 5, #ARGV, 3 do
-  local decision = KEYS[2 + ARGV[i]]
-  if ARGV[i] ~= '0' and redis.call('EXISTS', decision) == 1 then
-    redis.call('HSET', decision, ARGV[i + 1], ARGV[i + 2])
-  end
-  redis.call('XADD', KEYS[2], '*', 'event', ARGV[i + 2])
-end
-return 1
-"""
-"""KEYS user, stream, decisions. ARGV version, state, zone, seconds to keep the user, then for each
-event: which decision it belongs to (0 = none), its field there, its text.
-Returns 0 for a lost race, 1 when committed."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredUser:
-    """What Redis holds of a user; version 0 for somebody unknown."""
-
-    version: bytes
-    state: bytes | None
-    zone: str | None
+AT_ONCE: Final = 50
+"""Users or decisions that one script works on: Redis does nothing else meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a decision needs of Redis."""
 
-    user: StoredUser
+    user: UserRecord
     answer: bytes | None
     """What this decision was answered with before."""
     clock_s: float
     """What Redis's clock showed, less what ``time.monotonic`` showed here when it was asked."""
-
-
-class Late(TimeoutError):
-    """A commit that Redis refused, because nobody waits for it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +48,17 @@ class DecisionCommit:
 
     decision_id: str
     version: bytes
-    state: bytes
-    """Empty when the decision leaves the user as it was."""
-    zone: str
-    record: list[bytes | str | int]
-    """Field, value, field, value... of the decision."""
-    entry: list[bytes | str | int]
-    """Field, value... of the journal."""
+    value: bytes
+    """The user's record; empty when the decision leaves the user as it was."""
+    answer: bytes
+    record: bytes
+    lease: str = ""
+    period: int = 0
+    cents: int = 0
+    deferred: bool = False
+    until_s: float = 0.0
+    """Redis's clock after which it must not be written any more: the caller has then been answered
+    with silence, and was shown nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,35 +67,18 @@ class EventsCommit:
 
     user: str
     version: bytes
-    state: bytes
-    zone: str
+    value: bytes
     texts: list[tuple[str | None, str, bytes]] = field(default_factory=list)
     """Decision it belongs to or None, its field there, the event as text."""
 
 
-class Space:
-    """The keys of one catalogue's users."""
+class Late(TimeoutError):
+    """A commit that Redis refused, because nobody waits for it any more."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        width = pack(UserState.empty(catalogue, 1, REMEMBERED)).shape[1]
-        shape = f"{Encoding(catalogue).hash} {width} {REMEMBERED}"
-        self.tag = blake2b(shape.encode(), digest_size=4).hexdigest()
 
-    def user(self, user: str) -> str:
-        """Key of a hashed user."""
-        return f"sl:{{b{bucket_of(user):02}}}:{self.tag}:u:{user}"
-
-    def decision(self, decision_id: str) -> str:
-        """Key of a decision."""
-        return f"sl:{{b{bucket_of(user_of(decision_id)):02}}}:{self.tag}:d:{decision_id}"
-
-    def stream(self, user: str) -> str:
-        """Key of the journal stream of a hashed user."""
-        return self.streams()[bucket_of(user)]
-
-    def streams(self) -> list[str]:
-        """Keys of all journal streams, by bucket."""
-        return [f"sl:{{b{bucket:02}}}:{self.tag}:j" for bucket in range(BUCKETS)]
+Written = bytes | bool | Exception
+"""True when written, False when the user changed meanwhile, the answer that another call with the
+same request has written before, ``Late``, or why it is not known."""
 
 
 class Store:
@@ -154,159 +87,232 @@ class Store:
     def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
         self.catalogue = catalogue
         self.space = Space(catalogue)
+        self.redis = connect(settings.redis_url)
         self._blank = pack(UserState.empty(catalogue, 1, REMEMBERED)).tobytes()
         self._user_s = settings.user_days * DAY_S
         self._decision_s = settings.decision_days * DAY_S
-        self._shas: dict[str, str] = {}
-        # Both scripts may be sent twice: a decision by its id, events by their keys. So one retry
-        # is safe, and spares callers the connections that a restarted Redis has left broken.
-        self._redis = Redis.from_url(
-            settings.redis_url,
-            max_connections=CONNECTIONS,
-            retry=Retry(NoBackoff(), 1),
-            socket_timeout=2.0,
-            socket_connect_timeout=1.0,
-            protocol=2,
-        )
+        self._spent_s = 2 * settings.budget_period_s + DAY_S
+        self._defer_s = settings.defer_s
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self._redis.aclose()
+        await self.redis.aclose()
 
     async def ping(self) -> None:
         """Return once Redis has answered."""
-        await self._redis.ping()
+        await self.redis.ping()
 
     async def load_scripts(self) -> None:
         """Let Redis know the scripts, and make the first connections."""
         await asyncio.gather(*(self.ping() for _ in range(FIRST_CONNECTIONS)))
-        for script in (COMMIT_DECISION, COMMIT_EVENTS):
-            await self._sha(script)
+        for script in ALL:
+            await self.redis.script_load(script.text)
 
-    async def read(self, user: str, decision_id: str) -> Reading:
-        """A user, and the answer that this decision has got already. One round trip."""
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.time()
-        pipeline.hmget(self.space.user(user), "version", "state", "zone")
-        pipeline.hget(self.space.decision(decision_id), "answer")
-        asked_s = time.monotonic()
-        (seconds, microseconds), fields, answer = await pipeline.execute()
-        clock_s = seconds + microseconds / 1e6 - asked_s
-        return Reading(_stored(fields), answer, clock_s)
-
-    async def commit(self, commit: DecisionCommit, until_s: float) -> bytes | bool:
-        """Write a decision. One round trip.
+    @traced("redis read")
+    async def read(self, asked: Sequence[tuple[str, str]]) -> list[Reading]:
+        """Users, and the answers that these decisions have got already. One round trip.
 
         Args:
-            commit: what to write.
-            until_s: Redis's clock after which it must not be written any more: the caller has
-                then been answered with silence, and was shown nothing.
-
-        Returns:
-            True when written, False when the user changed meanwhile, or the answer that another
-            call with the same request has written before.
-
-        Raises:
-            Late: it reached Redis too late.
+            asked: hashed user and decision id of each.
         """
-        user = user_of(commit.decision_id)
-        keys = [
-            self.space.user(user),
-            self.space.decision(commit.decision_id),
-            self.space.stream(user),
-        ]
-        result = await self._call(
-            COMMIT_DECISION,
-            keys,
-            commit.version,
-            commit.state,
-            commit.zone,
-            self._user_s,
-            self._decision_s,
-            round(until_s * 1e6),
-            len(commit.record),
-            *commit.record,
-            *commit.entry,
-        )
-        if result == -1:
-            raise Late
-        return result if isinstance(result, bytes) else bool(result)
+        calls, order = [], []
+        for numbers in _by_slot([bucket_of(user) for user, _ in asked]):
+            keys = []
+            for number in numbers:
+                user, decision_id = asked[number]
+                keys += [self.space.user(user), self.space.decision(decision_id)]
+            calls.append((keys, ()))
+            order.append(numbers)
+        asked_s = time.monotonic()
+        found: dict[int, Reading] = {}
+        for numbers, reply in zip(order, await self._run(READ, calls), strict=True):
+            if isinstance(reply, Exception):
+                raise reply
+            clock_s = int(reply[0]) + int(reply[1]) / 1e6 - asked_s
+            for place, number in enumerate(numbers):
+                user, answer = reply[2 + 2 * place : 4 + 2 * place]
+                found[number] = Reading(UserRecord.read(user), answer, clock_s)
+        return [found[number] for number in range(len(asked))]
 
-    async def read_users(self, users: Sequence[str]) -> list[StoredUser]:
+    @traced("redis commit")
+    async def commit(self, commits: Sequence[DecisionCommit]) -> list[Written]:
+        """Write decisions. One round trip."""
+        places = [(bucket_of(user_of(each.decision_id)), each.period) for each in commits]
+        calls, order = [], []
+        for numbers in _by_slot(places):
+            calls.append(self._commit_arguments([commits[number] for number in numbers]))
+            order.append(numbers)
+        written: dict[int, Written] = {}
+        for numbers, reply in zip(order, await self._run(COMMIT, calls), strict=True):
+            for place, number in enumerate(numbers):
+                written[number] = reply if isinstance(reply, Exception) else _written(reply[place])
+        return [written[number] for number in range(len(commits))]
+
+    def _commit_arguments(self, commits: Sequence[DecisionCommit]) -> tuple[list[str], list[Any]]:
+        first, space = commits[0], self.space
+        bucket = bucket_of(user_of(first.decision_id))
+        until_us = round(min(each.until_s for each in commits) * 1e6)
+        keys = [
+            space.stream_of(bucket),
+            space.waiting(bucket),
+            space.spent(bucket, first.period),
+        ]
+        arguments: list[Any] = [
+            *(until_us, self._user_s, self._decision_s, self._spent_s, self._defer_s)
+        ]
+        for each in commits:
+            user = user_of(each.decision_id)
+            keys += [space.user(user), space.decision(each.decision_id), space.of_user(user)]
+            arguments += [each.version, each.value, each.answer, each.record, each.lease]
+            arguments += [each.cents, int(each.deferred)]
+        return keys, arguments
+
+    async def read_users(self, users: Sequence[str]) -> list[UserRecord]:
         """Many users. One round trip."""
-        pipeline = self._redis.pipeline(transaction=False)
+        pipeline = self.redis.pipeline(transaction=False)
         for user in users:
-            pipeline.hmget(self.space.user(user), "version", "state", "zone")
-        return [_stored(fields) for fields in await pipeline.execute()]
+            pipeline.get(self.space.user(user))
+        return [UserRecord.read(value) for value in await pipeline.execute()]
 
     async def commit_events(self, commits: Sequence[EventsCommit]) -> list[bool]:
-        """Write events of many users; for each whether it was written. One round trip."""
-        sha = await self._sha(COMMIT_EVENTS)
-        pipeline = self._redis.pipeline(transaction=False)
-        for commit in commits:
-            keys, arguments = self._event_arguments(commit)
-            pipeline.evalsha(sha, len(keys), *keys, *arguments)
-        results = await pipeline.execute(raise_on_error=False)
-        if any(isinstance(result, NoScriptError) for result in results):
-            self._shas.clear()
-        return [_written(result) for result in results]
+        """Write events of many users; for each whether it was written. One round trip.
+
+        Raises:
+            RedisError: for one of them at least, it is not known whether it was written.
+        """
+        replies = await EVENTS.call_many(self.redis, [self._event_arguments(c) for c in commits])
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        await self._attach(
+            [commit for commit, reply in zip(commits, replies, strict=True) if reply]
+        )
+        return [bool(reply) for reply in replies]
 
     def _event_arguments(self, commit: EventsCommit) -> tuple[list[str], list[Any]]:
-        linked = sorted({decision for decision, _, _ in commit.texts if decision})
-        place = {decision: number for number, decision in enumerate(linked, start=1)}
+        bucket = bucket_of(commit.user)
+        near = {decision for decision, _, _ in commit.texts if _in(bucket, decision)}
+        place = {decision: number for number, decision in enumerate(sorted(near), start=1)}
         keys = [self.space.user(commit.user), self.space.stream(commit.user)]
-        keys += [self.space.decision(decision) for decision in linked]
-        arguments: list[Any] = [commit.version, commit.state, commit.zone, self._user_s]
+        keys += [self.space.decision(decision) for decision in place]
+        arguments: list[Any] = [commit.version, commit.value, self._user_s]
         for decision, name, text in commit.texts:
-            arguments += [place[decision] if decision else 0, name, text]
+            arguments += [place.get(decision or "", 0), name, text]
         return keys, arguments
+
+    async def _attach(self, commits: Sequence[EventsCommit]) -> None:
+        """Put events to decisions that lie in other slots than the person."""
+        far: dict[str, list[Any]] = defaultdict(list)
+        for commit in commits:
+            bucket = bucket_of(commit.user)
+            for decision, name, text in commit.texts:
+                if decision and not _in(bucket, decision):
+                    far[decision] += [name, text]
+        if far:
+            calls = [([self.space.decision(name)], values) for name, values in far.items()]
+            await ATTACH.call_many(self.redis, calls)
 
     async def decision(self, decision_id: str) -> dict[str, bytes] | None:
         """All fields of a decision, None when there is none."""
-        fields = await cast(
-            Awaitable[dict[bytes, bytes]], self._redis.hgetall(self.space.decision(decision_id))
-        )
+        fields = await self.redis.hgetall(self.space.decision(decision_id))
         return {name.decode(): value for name, value in fields.items()} or None
+
+    async def activate(
+        self, decision_id: str, user: str, version: bytes, value: bytes, text: bytes
+    ) -> int | bytes:
+        """Let a deferred decision count. See ``state_scripts.ACTIVATE`` for what it returns.
+
+        Args:
+            decision_id: of the decision.
+            user: the hashed user whose record is written, in the decision's slot.
+            version: at which the user has to be.
+            value: the user's record; empty when it is written elsewhere.
+            text: what the journal is told.
+        """
+        bucket = bucket_of(user_of(decision_id))
+        keys = [
+            self.space.user(user) if value else self.space.user(user_of(decision_id)),
+            self.space.decision(decision_id),
+            self.space.waiting(bucket),
+            self.space.stream_of(bucket),
+        ]
+        found: int | bytes = await ACTIVATE.call(
+            self.redis, keys, version, value, self._user_s, decision_id, text
+        )
+        return found
+
+    async def lapsing(self, now_s: float) -> list[str]:
+        """Ids of deferred decisions whose time is over by Redis's clock. One round trip."""
+        pipeline = self.redis.pipeline(transaction=False)
+        for bucket in range(BUCKETS):
+            key = self.space.waiting(bucket)
+            pipeline.zrangebyscore(key, "-inf", now_s, start=0, num=AT_ONCE)
+        return [identity.decode() for found in await pipeline.execute() for identity in found]
+
+    async def lapse(
+        self, decision_id: str, lease: str, period: int, cents: int, text: bytes
+    ) -> bool:
+        """Let a deferred decision lapse and take back what it has reserved; False if it may not."""
+        bucket = bucket_of(user_of(decision_id))
+        keys = [
+            self.space.decision(decision_id),
+            self.space.waiting(bucket),
+            self.space.stream_of(bucket),
+            self.space.spent(bucket, period),
+        ]
+        return bool(await LAPSE.call(self.redis, keys, decision_id, lease, cents, text))
+
+    async def clock_s(self) -> float:
+        """Redis's clock, seconds since 1970."""
+        seconds, microseconds = await CLOCK.call(self.redis, [self.space.waiting(0)])
+        return int(seconds) + int(microseconds) / 1e6
 
     async def journal_lag(self) -> int:
         """Journal entries that are not in Parquet yet."""
-        pipeline = self._redis.pipeline(transaction=False)
+        pipeline = self.redis.pipeline(transaction=False)
         for stream in self.space.streams():
             pipeline.xlen(stream)
         return sum(await pipeline.execute())
 
-    async def _call(self, script: str, keys: list[str], *arguments: Any) -> Any:
-        try:
-            return await self._evaluate(script, keys, arguments)
-        except NoScriptError:  # Redis was restarted and has forgotten its scripts
-            self._shas.clear()
-            return await self._evaluate(script, keys, arguments)
+    async def _run(self, script: Any, calls: list[Any]) -> list[Any]:
+        """A script for one slot or for several."""
+        if len(calls) > 1:
+            many: list[Any] = await script.call_many(self.redis, calls)
+            return many
+        keys, arguments = calls[0]
+        return [await script.call(self.redis, keys, *arguments)]
 
-    async def _evaluate(self, script: str, keys: list[str], arguments: Sequence[Any]) -> Any:
-        sha = await self._sha(script)
-        return await self._redis.evalsha(sha, len(keys), *keys, *arguments)
-
-    async def _sha(self, script: str) -> str:
-        if script not in self._shas:
-            self._shas[script] = await self._redis.script_load(script)
-        return self._shas[script]
-
-    def unpacked(self, stored: Sequence[StoredUser]) -> UserState:
+    def unpacked(self, stored: Sequence[UserRecord]) -> UserState:
         """The users as arrays, [N]; nothing is known of those that Redis does not hold."""
         joined = b"".join(user.state or self._blank for user in stored)
         packed = np.frombuffer(joined, np.uint8).reshape(len(stored), len(self._blank))
         return unpack(self.catalogue, packed, REMEMBERED)
 
 
-def _stored(fields: list[bytes | None]) -> StoredUser:
-    version, state, zone = fields
-    return StoredUser(version or b"0", state, zone.decode() if zone else None)
+def packed(users: UserState, zones: Sequence[str]) -> list[bytes]:
+    """The records of N users as they are to be written, each with a version of its own."""
+    rows = pack(users)
+    return [
+        state_record(new_version(), zone, row.tobytes())
+        for zone, row in zip(zones, rows, strict=True)
+    ]
 
 
-def _written(result: Any) -> bool:
-    """Whether one script of a pipeline committed; one that Redis has forgotten did not."""
-    if isinstance(result, NoScriptError):
-        return False
-    if isinstance(result, Exception):
-        raise result
-    return bool(result)
+def _by_slot(places: Sequence[Any]) -> Iterator[list[int]]:
+    """Numbers of what lies in the same place, in order, not too many at once."""
+    together: dict[Any, list[int]] = {}
+    for number, place in enumerate(places):
+        together.setdefault(place, []).append(number)
+    for numbers in together.values():
+        for start in range(0, len(numbers), AT_ONCE):
+            yield numbers[start : start + AT_ONCE]
+
+
+def _in(bucket: int, decision_id: str | None) -> bool:
+    return decision_id is not None and bucket_of(user_of(decision_id)) == bucket
+
+
+def _written(result: Any) -> Written:
+    if result == -1:
+        return Late()
+    return result if isinstance(result, bytes) else bool(result)

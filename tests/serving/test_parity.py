@@ -8,6 +8,7 @@ from envs.encoding import Encoding
 from envs.rules import Rules
 from envs.users import UserState, advance
 from serving.bodies import ReportedKind
+from serving.records import DecisionRecord
 
 USERS = 3
 STEPS = 25
@@ -54,10 +55,13 @@ def seen_by_service(redis_client, catalogue, decision_id):
     """Observation and mask of a decision, as the journal was told them."""
     for stream in redis_client.scan_iter("sl:*:j"):
         for _, entry in redis_client.xrange(stream):
-            if entry.get(b"decision") == decision_id.encode():
-                bits = np.frombuffer(entry[b"mask"], np.uint8)
+            if b"d" not in entry:
+                continue
+            record = DecisionRecord.read(entry[b"d"])
+            if record.decision_id == decision_id:
+                bits = np.frombuffer(record.mask, np.uint8)
                 mask = np.unpackbits(bits, count=len(catalogue.actions)).astype(bool)
-                return np.frombuffer(entry[b"observation"], np.float32), mask
+                return np.frombuffer(record.observation, np.float32), mask
     raise AssertionError("the journal was not told of the decision")
 
 
@@ -96,7 +100,7 @@ def test_one_history_gives_the_same_observation_and_mask_in_both_worlds(
             assert seen.tobytes() == observations[user].tobytes(), (step, user)
             assert (allowed == mask[user]).all(), (step, user)
         contacts += np.count_nonzero(actions)
-        advance(users, live.service.offers.decider.contacts(moment, actions))
+        advance(users, live.service.policies.serving.contacts(moment, actions))
         bodies = [
             random_event(rng, catalogue, user, f"{step}-{user}-{number}", now)
             for user in range(USERS)
