@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -19,6 +19,8 @@ from types import TracebackType
 from typing import Final
 
 from pythonjsonlogger.json import JsonFormatter
+
+from envs.errors import InputError
 
 STYLES: Final = ("text", "json")
 ROOMS: Final = ("serving", "agents", "envs")
@@ -33,6 +35,18 @@ ErrorInfo = (
 )
 
 logger = logging.getLogger(__name__)
+
+
+def style_of(environment: Mapping[str, str]) -> str:
+    """How lines are to be written, as ``SCENELIFT_LOG`` says.
+
+    Raises:
+        InputError: it says something else.
+    """
+    style = environment.get("SCENELIFT_LOG", "text")
+    if style not in STYLES:
+        raise InputError(f"SCENELIFT_LOG is {style!r}: use text or json")
+    return style
 
 
 def start(style: str, replica: str, folder: Path | None = None) -> None:
@@ -80,9 +94,8 @@ class _Json(JsonFormatter):
 class _Text(logging.Formatter):
     """A line of text a record, with what is known at its end."""
 
-    converter = time.gmtime
-
     def __init__(self, replica: str) -> None:
+        self.converter = time.gmtime
         super().__init__(
             f"%(asctime)s %(levelname)s {replica} %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ"
         )

@@ -93,6 +93,12 @@ class Metrics:
         self.refused_policies = gauge(
             "policy_refused_replicas", "Replicas that refuse the policy last asked for."
         )
+        self.version = Gauge(
+            "scenelift_policy_version",
+            "Version of the policies that a replica follows, 0 for none.",
+            registry=self.registry,
+            multiprocess_mode="liveall",
+        )
         self._roles: dict[str, str] = {}
         self._breaker: State = "closed"
         self.replicas.set(1)
@@ -104,8 +110,8 @@ class Metrics:
         scene: str,
         channel: str,
         policy: str,
-        arm: str | Mapping[str, int],
-        refused: Mapping[str, int] | None = None,
+        arm: str,
+        refused: Mapping[str, int],
         cents: int = 0,
         number: int = 1,
     ) -> None:
@@ -120,10 +126,8 @@ class Metrics:
             cents: set aside of the budget.
             number: how many decisions, refusals and cents of all of them together.
         """
-        if not isinstance(arm, str):
-            arm, refused = "serving", arm
         self._child(self.decisions, "d", scene, channel, policy, arm).inc(number)
-        for rule, count in (refused or {}).items():
+        for rule, count in refused.items():
             self._child(self.refusals, "r", rule).inc(count)
         if cents:
             self.reserved.inc(cents)
@@ -185,6 +189,10 @@ class Metrics:
     def policy_refused(self, refused: bool) -> None:
         """Whether this replica refuses the policy that it was last asked to serve."""
         self.refused_policies.set(refused)
+
+    def version_is(self, version: int) -> None:
+        """This replica follows another version of the policies."""
+        self.version.set(version)
 
     def _tell_ready(self) -> None:
         self.replicas_ready.set("serving" in self._roles and self._breaker == "closed")

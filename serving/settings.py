@@ -10,6 +10,7 @@ from pathlib import Path
 
 from envs.clock import known_zone
 from envs.errors import InputError
+from serving.logs import style_of
 from serving.pacing import plan_weights
 
 PREFIX = "SCENELIFT_"
@@ -39,6 +40,10 @@ class Settings:
     long as an offer of the catalogue can be redeemed."""
     max_body_bytes: int = 2_000_000
     """Longest request body."""
+    log: str = "text"
+    """How log lines are written: ``text`` or ``json``."""
+    log_dir: str = ""
+    """Folder in which each replica keeps a file of them; standard error when empty."""
     metrics_dir: str = ""
     """Folder in which several replicas of one machine add up their metrics."""
     budget_cents: int = 0
@@ -76,6 +81,7 @@ class Settings:
         return replace(
             usual,
             api_keys=environment.get(f"{PREFIX}API_KEYS", ""),
+            log=style_of(environment),
             time_zone=zone,
             redis_timeout_ms=_whole(
                 environment, "REDIS_TIMEOUT_MS", usual.redis_timeout_ms, 60_000
