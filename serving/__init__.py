@@ -37,12 +37,20 @@ Room map, each file one concept:
 * ``standing``: what serves on one replica, as one value.
 * ``policies``: how a replica follows what is kept.
 * ``policy_calls``: the calls that say what serves, and change it.
+* ``promote``: the same as commands.
 * ``service``: all of it for one business.
 * ``app``: the HTTP application.
 * ``client``: the typed client, for programs that wait.
 * ``client_async``: the same for asyncio.
 * ``client_calls``: its calls without the network.
 * ``client_words``: its plain values, and the ways in which a call ends badly.
+* ``personalizer``: the door for callers of Azure Personalizer.
+* ``personalizer_calls``: its HTTP calls, in the shapes that its clients know.
+* ``personalizer_bodies``: what these take and give.
+* ``personalizer_events``: its events in Redis.
+* ``ranking``: names of actions, ranked.
+* ``context``: what is understood of the context that its callers send.
+* ``describe``: the command that keeps the OpenAPI description.
 * ``deployment``: the application in Ray Serve.
 * ``ingress``: HAProxy in front of the replicas.
 * ``journal``: decisions and outcomes, from Redis to Parquet.

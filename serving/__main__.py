@@ -1,4 +1,4 @@
-"""Commands of the service: ``python -m serving up|status|writer|journal|key``."""
+"""Commands of the service, such as ``python -m serving up``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ COMMANDS: Final = {
     "writer": Command("serving.writer", "WriterConfig", "run_writer"),
     "journal": Command("serving.journal_log", "JournalConfig", "run_journal"),
     "key": Command("serving.key", "KeyConfig", "run_key"),
+    "policies": Command("serving.promote", "PoliciesConfig", "run_policies"),
+    "load": Command("serving.promote", "LoadConfig", "run_load"),
+    "promote": Command("serving.promote", "PromoteConfig", "run_promote"),
+    "shadow": Command("serving.promote", "ShadowConfig", "run_shadow"),
+    "canary": Command("serving.promote", "CanaryConfig", "run_canary"),
+    "rollback": Command("serving.promote", "RollbackConfig", "run_rollback"),
 }
 
 

@@ -130,7 +130,9 @@ def unpack(parcel: Parcel, catalogue: Catalogue, spec: str, configured: bool = F
     """
     try:
         policy, kind, figures = _load(parcel, catalogue, spec)
-        decider = decider_of(catalogue, policy)
+        decider = Decider(catalogue, policy)
+        if not usable(decider):
+            raise InputError(f"{spec}: gives no usable probabilities: train another policy")
     except InputError:
         raise
     except Exception as error:  # a bundle may hold anything: what it breaks is no reason to stop
@@ -165,16 +167,8 @@ def _load(parcel: Parcel, catalogue: Catalogue, spec: str) -> tuple[Policy, str,
         return bundle.policy, bundle.manifest.kind, bundle.manifest.figures
 
 
-def decider_of(catalogue: Catalogue, policy: Policy) -> Decider:
-    """A policy, ready to decide without delay.
-
-    Raises:
-        InputError: it gives no probabilities that could be drawn from.
-    """
-    decider = Decider(catalogue, policy)
-    nobody = UserState.empty(catalogue, 1)
+def usable(decider: Decider) -> bool:
+    """Whether a policy gives probabilities that can be drawn from; it is warm afterwards."""
+    nobody = UserState.empty(decider.catalogue, 1)
     moment = Moment(np.zeros(1, np.int16), np.zeros(1, np.int32), np.zeros(1, np.int32))
-    verdict = decider.decide(nobody, moment, np.zeros(1))
-    if verdict.degraded[0]:
-        raise InputError(f"{policy.name} gives no usable probabilities: train it anew")
-    return decider
+    return not decider.decide(nobody, moment, np.zeros(1)).degraded[0]

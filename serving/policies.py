@@ -29,7 +29,7 @@ from serving.decide import Decider
 from serving.failures import Failure
 from serving.keys import Space
 from serving.lineup import Lineup
-from serving.parcel import Candidate, Parcel, decider_of, unpack
+from serving.parcel import Candidate, Parcel, unpack, usable
 from serving.registry import Kept, Registry, Replica, changed
 from serving.settings import Settings
 from serving.standing import Refusals, Standing, follow
@@ -110,15 +110,13 @@ class Policies:
 
     # What is served.
 
-    def fix(self, policy: Policy) -> None:
-        """Let a policy decide here, whatever the line-up says, until this replica is told more.
-
-        Raises:
-            InputError: it gives no usable probabilities.
-        """
+    def fix(self, policy: Policy | None) -> None:
+        """Let a policy decide here, whatever the line-up says, until this replica is told more."""
+        decider = Decider(self._catalogue, policy)
+        usable(decider)  # warms it up; what it gives is looked at again with each decision
         with self._lock:
             self._fixed, self._refusals = True, Refusals()
-            self._now = Standing(decider_of(self._catalogue, policy))
+            self._now = Standing(decider)
             self.told(self)
 
     def configure(self, spec: str) -> bool:
@@ -239,9 +237,10 @@ class Policies:
         if self._thread is not None:
             await to_thread(self._thread.join)
             self._thread = None
-        await to_thread(self._end)
+        await to_thread(self.close)
 
-    def _end(self) -> None:
+    def close(self) -> None:
+        """Tell the others that this replica ends, and give the connections back."""
         if self._answered and not self._fixed:
             with suppress(RedisError, OSError):
                 self._registry.leave(self.replica)

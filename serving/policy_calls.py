@@ -20,7 +20,8 @@ from redis.exceptions import RedisError
 from envs.errors import InputError
 from serving.admission import admit
 from serving.bodies import read_body
-from serving.failures import Failure, FailureBody
+from serving.documents import BODY, failures, takes
+from serving.failures import Failure
 from serving.lineup import Canary, Loaded, Name
 from serving.policies import Alter, Policies
 from serving.registry import Kept, Replica
@@ -40,9 +41,9 @@ ChangeKey: TypeAlias = Annotated[
         description="Your name for this change; sent again, it is made once",
     ),
 ]
-UNREACHABLE: Final[dict[int | str, dict[str, Any]]] = {
-    503: {"model": FailureBody, "description": "Redis does not answer: nothing has changed"}
-}
+TAKES: Final = failures(*BODY, 404, 409, 503)
+"""What a call that takes a body may fail with."""
+CHANGES: Final = failures(404, 409, 503)
 
 
 class _Body(BaseModel):
@@ -107,7 +108,7 @@ def add_policy_calls(app: FastAPI, service: Service) -> None:
 def _add_looks(app: FastAPI, service: Service) -> None:
     analyst = [Depends(admit(service.keys, service.limits, Role.ANALYST))]
 
-    @app.get("/v1/policies", dependencies=analyst, responses=UNREACHABLE)
+    @app.get("/v1/policies", dependencies=analyst, responses=failures(503))
     async def policies() -> PoliciesAnswer:
         """What serves, what is loaded, and which replicas follow."""
         kept, replicas = await _asked(service.policies.lineup)
@@ -121,8 +122,8 @@ def _add_loads(app: FastAPI, service: Service) -> None:
     @app.put(
         "/v1/policies/{name}",
         dependencies=admin,
-        responses=UNREACHABLE,
-        openapi_extra=_takes(LoadRequest),
+        responses=TAKES,
+        openapi_extra=takes(LoadRequest),
     )
     async def load(
         name: Named, request: Request, version: Version = None, key: ChangeKey = None
@@ -132,7 +133,7 @@ def _add_loads(app: FastAPI, service: Service) -> None:
         change = _change(key, "load", name, source)
         return _answer(await _asked(lambda: policies.load(name, source, change, version)))
 
-    @app.delete("/v1/policies/{name}", dependencies=admin, responses=UNREACHABLE)
+    @app.delete("/v1/policies/{name}", dependencies=admin, responses=CHANGES)
     async def drop(name: Named, version: Version = None, key: ChangeKey = None) -> LineupAnswer:
         """Forget a policy that is not in use."""
         change = _change(key, "drop", name)
@@ -146,8 +147,8 @@ def _add_changes(app: FastAPI, service: Service) -> None:
     @app.put(
         "/v1/policies:serving",
         dependencies=admin,
-        responses=UNREACHABLE,
-        openapi_extra=_takes(PolicyRequest),
+        responses=TAKES,
+        openapi_extra=takes(PolicyRequest),
     )
     async def serve(
         request: Request, version: Version = None, key: ChangeKey = None
@@ -160,8 +161,8 @@ def _add_changes(app: FastAPI, service: Service) -> None:
     @app.put(
         "/v1/policies:shadow",
         dependencies=admin,
-        responses=UNREACHABLE,
-        openapi_extra=_takes(ShadowRequest),
+        responses=TAKES,
+        openapi_extra=takes(ShadowRequest),
     )
     async def shadow(
         request: Request, version: Version = None, key: ChangeKey = None
@@ -174,8 +175,8 @@ def _add_changes(app: FastAPI, service: Service) -> None:
     @app.put(
         "/v1/policies:canary",
         dependencies=admin,
-        responses=UNREACHABLE,
-        openapi_extra=_takes(CanaryRequest),
+        responses=TAKES,
+        openapi_extra=takes(CanaryRequest),
     )
     async def canary(
         request: Request, version: Version = None, key: ChangeKey = None
@@ -186,7 +187,7 @@ def _add_changes(app: FastAPI, service: Service) -> None:
         name, share = body.policy, body.share
         return await _changed(policies, lambda now: now.share_with(name, share), change, version)
 
-    @app.post("/v1/policies:rollback", dependencies=admin, responses=UNREACHABLE)
+    @app.post("/v1/policies:rollback", dependencies=admin, responses=CHANGES)
     async def rollback(version: Version = None, key: ChangeKey = None) -> LineupAnswer:
         """Go back to the policy that served before."""
         change = _change(key, "rollback")
@@ -235,9 +236,3 @@ def _fields(kept: Kept) -> dict[str, Any]:
 
 def _answer(kept: Kept) -> LineupAnswer:
     return LineupAnswer(**_fields(kept))
-
-
-def _takes(kind: type[BaseModel]) -> dict[str, Any]:
-    """The body of a call, for the documentation; it is read and checked by ``read_body``."""
-    content = {"application/json": {"schema": kind.model_json_schema()}}
-    return {"requestBody": {"required": True, "content": content}}

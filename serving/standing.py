@@ -14,6 +14,7 @@ from serving.lineup import Lineup
 SERVING: Final = "serving"
 CANARY: Final = "canary"
 SHADOW: Final = "shadow"
+ROLES: Final = (SERVING, CANARY, SHADOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Standing:
     def names(self) -> dict[str, str]:
         """What decisions call the policies, by what they do."""
         roles = {SERVING: self.serving, CANARY: self.canary, SHADOW: self.shadow}
-        return {role: decider.policy_name for role, decider in roles.items() if decider}
+        return {role: one.policy_name for role, one in roles.items() if one and one.policy}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,79 +1,366 @@
-"""Another policy while the service runs: taken when it is sound, refused when it is not."""
+"""What serves is changed while the service runs: everywhere, at once, and back again."""
 
-import numpy as np
+import threading
+from contextlib import contextmanager
+
 import pytest
 
-from agents.policy import QNetworkPolicy, save_bundle
-from envs.catalogue import parse_catalogue
-from envs.encoding import Encoding
-from envs.lineage import lineage
+from agents.baselines import make_baseline
+from serving.keys import Space
+from serving.policies import Policies
+from serving.settings import Settings
+from tests.serving.bundles import SPOILT, save, without_usable_probabilities
+from tests.serving.live import SECRET, running
+
+USERS = [f"{number:032x}" for number in range(2_000)]
 
 
-def save(path, catalogue):
-    """A bundle that prefers whatever its random weights prefer."""
-    width, actions = Encoding(catalogue).width, len(catalogue.actions)
-    weights = np.random.default_rng(3).normal(size=(width, actions)).astype(np.float32)
-    policy = QNetworkPolicy(((weights.astype(np.float64), np.zeros(actions)),), floor=0.05)
-    save_bundle(path, policy, catalogue, lineage(3), {})
-    return path
+@contextmanager
+def replica(redis_url, catalogue, spec="rule_book", **settings):
+    """What serves on one replica of several, without HTTP; it asks when the test says so."""
+    policies = Policies(catalogue, Settings(redis_url, SECRET, **settings), Space(catalogue))
+    assert spec is None or policies.configure(spec)
+    try:
+        yield policies
+    finally:
+        policies.close()
 
 
-def of_another_catalogue(path, catalogue):
-    save(path, parse_catalogue(catalogue.text.replace("name: retail", "name: other")))
+@pytest.fixture
+def here(redis_server, redis_client, catalogue, tmp_path):
+    with replica(redis_server.url, catalogue, policies_dir=str(tmp_path)) as policies:
+        yield policies
 
 
-def of_another_checksum(path, catalogue):
-    weights = save(path, catalogue) / "weights.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(content)
+@pytest.fixture
+def there(here, redis_server, catalogue):
+    with replica(redis_server.url, catalogue) as policies:
+        yield policies
 
 
-def cut_short(path, catalogue):
-    weights = save(path, catalogue) / "weights.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-10])
+@pytest.fixture
+def service(redis_server, redis_client, catalogue, tmp_path):
+    """A service that was configured to serve the rule book."""
+    options = {"redis_timeout_ms": 5_000, "policies_dir": str(tmp_path)}
+    with running(redis_server.url, catalogue, **options) as service:
+        assert service.service.policies.configure("rule_book")
+        yield service
 
 
-def without_manifest(path, catalogue):
-    (save(path, catalogue) / "policy.json").unlink()
+def put(service, path, status=200, headers=None, **body):
+    answer = service.client.put(f"/v1/policies{path}", json=body, headers=headers)
+    assert answer.status_code == status, answer.text
+    return answer.json() if status == 200 else answer.json()["error"]["code"]
 
 
-def too_large(path, catalogue):
-    """A teacher that was to be distilled first."""
-    width, actions = Encoding(catalogue).width, len(catalogue.actions)
-    layers = ((np.ones((width, 3000)), np.ones(3000)), (np.ones((3000, actions)), np.ones(actions)))
-    save_bundle(path, QNetworkPolicy(layers), catalogue, lineage(3), {}, served=False)
+def load(service, name, source, status=200):
+    return put(service, f"/{name}", status, source=str(source))
 
 
-def missing(path, catalogue):
-    pass
+def kept(service):
+    answer = service.client.get("/v1/policies")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_loaded_bundle_is_promoted_decides_and_is_rolled_back(service, catalogue, tmp_path):
+    save(tmp_path / "bundle", catalogue, figures={"gain": 1.5})
+    before = service.offer("r1")
+    loaded = load(service, "spring", "bundle")["loaded"]["spring"]
+    assert (loaded["kind"], loaded["figures"]) == ("q_network", {"gain": 1.5})
+    assert service.offer("r2")["policy"] == "rule_book"
+    promoted = put(service, ":serving", policy="spring")
+    assert (promoted["serving"], promoted["past"]) == ("spring", ["rule_book"])
+    assert service.offer("r3")["policy"] == loaded["policy"]
+    assert service.offer("r1") == before
+    assert service.client.get("/readyz").json()["policy"] == loaded["policy"]
+    answer = service.client.post("/v1/policies:rollback")
+    assert (answer.status_code, answer.json()["serving"]) == (200, "rule_book")
+    assert service.offer("r4")["policy"] == "rule_book"
+    assert service.client.post("/v1/policies:rollback").status_code == 409
+
+
+@pytest.mark.parametrize("spoil", [*SPOILT, without_usable_probabilities])
+def test_a_bundle_that_is_refused_changes_nothing(service, catalogue, tmp_path, spoil):
+    spoil(tmp_path / "bundle", catalogue)
+    before = kept(service)
+    answer = service.client.put("/v1/policies/a", json={"source": str(tmp_path / "bundle")})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "policy_refused")
+    assert str(tmp_path / "bundle") in answer.json()["error"]["message"]
+    after = kept(service)
+    assert [after[key] for key in ("version", "loaded")] == [
+        before[key] for key in ("version", "loaded")
+    ]
+    assert service.client.get("/readyz").json()["refused_policy"] is None
+
+
+@pytest.mark.parametrize("source", ["../outside", "link", "/etc", "a\0b", "constant:nothing/push"])
+def test_a_source_outside_the_folder_of_policies_is_refused(service, catalogue, tmp_path, source):
+    outside = tmp_path.parent / "outside"
+    if not outside.exists():
+        save(outside, catalogue)
+    (tmp_path / "link").symlink_to(outside)
+    assert load(service, "a", source, 422) == "policy_refused"
+
+
+def test_a_file_that_is_linked_from_outside_is_refused(service, catalogue, tmp_path):
+    save(tmp_path / "real", catalogue)
+    save(tmp_path.parent / "outside", catalogue)
+    (tmp_path / "real" / "policy.json").unlink()
+    (tmp_path / "real" / "policy.json").symlink_to(tmp_path.parent / "outside" / "policy.json")
+    assert load(service, "a", "real", 422) == "policy_refused"
+
+
+def test_what_is_in_use_or_unknown_is_told(service):
+    load(service, "a", "uniform")
+    put(service, ":shadow", policy="a")
+    answer = service.client.delete("/v1/policies/a")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "policy_in_use")
+    put(service, ":shadow", policy=None)
+    assert "a" not in service.client.delete("/v1/policies/a").json()["loaded"]
+    assert service.client.delete("/v1/policies/a").status_code == 404
+    assert put(service, ":serving", 404, policy="a") == "unknown_policy"
+    assert put(service, ":canary", 404, policy="a", share=0.5) == "unknown_policy"
 
 
 @pytest.mark.parametrize(
-    "spoil",
-    [of_another_catalogue, of_another_checksum, cut_short, without_manifest, too_large, missing],
+    ("path", "body"),
+    [
+        ("/a", {}),
+        ("/a", {"source": "uniform", "more": 1}),
+        ("/" + "a" * 65, {"source": "uniform"}),
+        ("/a%20b", {"source": "uniform"}),
+        (":serving", {"policy": None}),
+        (":serving?version=x", {"policy": "rule_book"}),
+        (":canary", {"policy": "rule_book", "share": 1.5}),
+        (":canary", {"policy": "rule_book", "share": True}),
+    ],
 )
-def test_a_bundle_that_is_refused_leaves_the_running_policy(live, catalogue, tmp_path, spoil):
-    spoil(tmp_path / "bundle", catalogue)
-    assert live.service.change_policy(str(tmp_path / "bundle")) is False
-    assert live.offer()["policy"] == "uniform"
-    status = live.client.get("/readyz").json()
-    assert status["policy"] == "uniform"
-    assert str(tmp_path / "bundle") in status["refused_policy"]
+def test_a_change_that_cannot_be_right_is_refused_with_its_field(service, path, body):
+    answer = service.client.put(f"/v1/policies{path}", json=body)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["error"]["field"]
 
 
-def test_a_sound_bundle_decides_from_then_on(live, catalogue, tmp_path):
-    before = live.offer("r1")
-    assert live.service.change_policy(str(save(tmp_path / "bundle", catalogue)))
-    after = live.offer("r2")
-    assert after["policy"].startswith("q_network-")
-    assert live.offer("r1") == before
-    assert live.client.get("/readyz").json()["refused_policy"] is None
+def test_a_change_of_what_the_caller_has_not_seen_is_refused(service):
+    version = load(service, "a", "uniform")["version"]
+    put(service, f":serving?version={version}", policy="a")
+    assert put(service, f":serving?version={version}", 409, policy="rule_book") == (
+        "policies_changed"
+    )
+    assert kept(service)["serving"] == "a"
 
 
-def test_a_service_without_a_policy_is_not_ready_and_stays_silent(live):
-    live.service.offers.decider = type(live.service.offers.decider)(live.service.catalogue, None)
-    answer = live.offer()
-    assert (answer["action"], answer["degraded"]) == ("silence", True)
-    ready = live.client.get("/readyz")
-    assert (ready.status_code, ready.json()["error"]["code"]) == (503, "not_ready")
+def test_a_change_that_is_sent_again_is_made_once(service):
+    load(service, "a", "uniform")
+    put(service, ":serving", policy="a")
+    load(service, "b", "silence")
+    put(service, ":serving", policy="b")
+    back = [
+        service.client.post("/v1/policies:rollback", headers={"idempotency-key": "k1"}).json()
+        for _ in range(2)
+    ]
+    assert back[0] == back[1]
+    assert kept(service)["serving"] == "a"
+
+
+def test_replicas_follow_a_change_when_they_ask(here, there, catalogue, tmp_path):
+    save(tmp_path / "bundle", catalogue)
+    here.load("a", "bundle", "c1", None)
+    here.change(lambda lineup: lineup.promote("a").shadow_with("rule_book"), "c2", None)
+    assert there.names() == {"serving": "rule_book"}
+    there.poll()
+    assert there.names() == here.names()
+    assert there.version == here.version == 3
+    here.poll()
+    there.poll()
+    _, replicas = here.lineup()
+    told = {one.replica: one.version for one in replicas}
+    assert told == {here.replica: 3, there.replica: 3}
+
+
+@pytest.mark.slow
+def test_services_on_one_redis_agree_by_themselves(service, redis_server, catalogue):
+    with running(redis_server.url, catalogue) as other:
+        other.service.policies.configure("rule_book")
+        follows = threading.Event()
+        other.service.policies.told = lambda policies: (
+            follows.set() if policies.serving.policy_name == "uniform" else None
+        )
+        load(service, "a", "uniform")
+        put(service, ":serving", policy="a")
+        assert follows.wait(30)
+        assert len(kept(other)["replicas"]) == 2
+
+
+def test_a_replica_that_cannot_load_what_serves_keeps_what_it_has(
+    here, redis_server, redis_client, catalogue, tmp_path
+):
+    save(tmp_path / "bundle", catalogue)
+    here.load("a", "bundle", "c1", None)
+    with replica(redis_server.url, catalogue) as other:
+        here.change(lambda lineup: lineup.promote("a"), "c2", None)
+        bundle = here.lineup()[0].lineup.loaded["a"].hash
+        redis_client.hset(Space(catalogue).bundle(bundle), "policy.json", "{}")
+        other.poll()
+        assert other.names() == {"serving": "rule_book"}
+        assert "serving: " in other.refused_policy
+        assert (here.version, other.version) == (3, 2)
+        here.change(lambda lineup: lineup.roll_back(), "c3", None)
+        other.poll()
+        assert (other.refused_policy, other.version) == (None, 4)
+
+
+def test_a_share_of_the_users_always_meets_the_canary(here, there):
+    here.load("a", "uniform", "c1", None)
+    here.change(lambda lineup: lineup.share_with("a", 0.1), "c2", None)
+    there.poll()
+    tried = {user for user in USERS if here.of(user)[1] == "canary"}
+    # Binomial(2000, 0.1): outside of 200 +- 67 once in a million; but the users are fixed.
+    assert 133 < len(tried) < 267
+    assert {user for user in USERS if there.of(user)[1] == "canary"} == tried
+    assert here.of(next(iter(tried)))[0].policy_name == "uniform"
+    here.change(lambda lineup: lineup.share_with("a", 0.5), "c3", None)
+    assert tried <= {user for user in USERS if here.of(user)[1] == "canary"}
+    here.change(lambda lineup: lineup.share_with("a", 1.0), "c4", None)
+    assert all(here.of(user)[1] == "canary" for user in USERS)
+    here.change(lambda lineup: lineup.share_with(None, 0.0), "c5", None)
+    assert all(here.of(user)[1] == "serving" for user in USERS)
+
+
+def test_another_canary_meets_other_users(here):
+    met = []
+    for name in ("a", "b"):
+        here.load(name, "uniform", f"load {name}", None)
+        here.change(lambda lineup, name=name: lineup.share_with(name, 0.5), name, None)
+        met.append({user for user in USERS if here.of(user)[1] == "canary"})
+    assert 350 < len(met[0] & met[1]) < 650
+
+
+def test_who_shadows_is_not_acted_on(here):
+    here.load("a", "uniform", "c1", None)
+    here.change(lambda lineup: lineup.shadow_with("a"), "c2", None)
+    assert here.shadow.policy_name == "uniform"
+    assert {here.of(user)[0].policy_name for user in USERS} == {"rule_book"}
+    here.change(lambda lineup: lineup.shadow_with(None), "c3", None)
+    assert here.shadow is None
+
+
+def test_what_was_promoted_outlives_a_restart_and_the_same_configuration(
+    here, redis_server, catalogue
+):
+    here.load("a", "uniform", "c1", None)
+    here.change(lambda lineup: lineup.promote("a"), "c2", None)
+    assert here.configure("rule_book")
+    assert here.names() == {"serving": "uniform"}
+    with replica(redis_server.url, catalogue) as restarted:
+        assert restarted.names() == {"serving": "uniform"}
+    with replica(redis_server.url, catalogue, "silence") as changed:
+        assert changed.names() == {"serving": "silence"}
+    here.poll()
+    assert here.names() == {"serving": "silence"}
+    assert here.lineup()[0].lineup.past == ("a", "rule_book")
+
+
+def test_a_configured_folder_with_another_content_is_news(here, catalogue, tmp_path):
+    folder = str(save(tmp_path / "bundle", catalogue))
+    assert here.configure(folder)
+    first = here.names()
+    save(tmp_path / "bundle", catalogue, seed=4)
+    assert here.configure(folder)
+    assert here.names() != first
+
+
+def test_a_configured_policy_that_is_refused_changes_nothing_and_is_told(here, tmp_path):
+    assert not here.configure(str(tmp_path / "nothing"))
+    assert here.names() == {"serving": "rule_book"}
+    assert str(tmp_path / "nothing") in here.refused_policy
+    here.load("a", "uniform", "c1", None)
+    here.change(lambda lineup: lineup.promote("a"), "c2", None)
+    assert here.refused_policy is None
+
+
+def test_without_redis_the_configured_policy_serves_until_redis_answers(
+    redis_server, redis_client, catalogue
+):
+    with replica("redis://127.0.0.1:1/0", catalogue) as alone:
+        assert alone.names() == {"serving": "rule_book"}
+        alone.poll()
+        assert (alone.version, alone.refused_policy) == (0, None)
+        assert alone.configure("silence")
+        assert alone.names() == {"serving": "silence"}
+
+
+def test_a_change_without_redis_is_not_ready(catalogue):
+    with running("redis://127.0.0.1:1/0", catalogue) as service:
+        assert service.client.get("/v1/policies").status_code == 503
+        assert put(service, ":serving", 503, policy="a") == "not_ready"
+        assert service.client.delete("/v1/policies/a").status_code == 503
+
+
+def test_an_emptied_redis_gets_the_configured_policy_again(here, redis_client):
+    here.load("a", "uniform", "c1", None)
+    here.change(lambda lineup: lineup.promote("a"), "c2", None)
+    redis_client.flushall()
+    here.poll()
+    assert here.names() == {"serving": "rule_book"}
+    assert here.lineup()[0].lineup.serving == "rule_book"
+
+
+def test_replicas_that_start_together_agree(redis_server, redis_client, catalogue):
+    started = threading.Barrier(4)
+    found = []
+
+    def start(spec):
+        started.wait()
+        with replica(redis_server.url, catalogue, spec) as policies:
+            found.append(policies.version)
+
+    threads = [threading.Thread(target=start, args=("rule_book",)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [1, 1, 1, 1]
+
+
+def test_a_policy_that_serves_here_alone_follows_nobody(here, there, catalogue):
+    there.fix(make_baseline("silence", catalogue))
+    here.load("a", "uniform", "c1", None)
+    here.change(lambda lineup: lineup.promote("a"), "c2", None)
+    there.poll()
+    assert there.names() == {"serving": "silence"}
+
+
+def test_a_service_without_a_policy_is_not_ready_and_stays_silent(
+    redis_server, redis_client, catalogue
+):
+    with running(redis_server.url, catalogue, redis_timeout_ms=5_000) as service:
+        service.service.policies.fix(None)
+        answer = service.offer()
+        assert (answer["action"], answer["degraded"]) == ("silence", True)
+        ready = service.client.get("/readyz")
+        assert (ready.status_code, ready.json()["error"]["code"]) == (503, "not_ready")
+
+
+def test_no_request_is_lost_while_policies_are_swapped(service):
+    load(service, "a", "uniform")
+    answers, stop = [], threading.Event()
+
+    def ask(worker):
+        number = 0
+        while not stop.is_set():
+            number += 1
+            answers.append(service.offer(f"w{worker}-{number}", f"u{worker}"))
+
+    workers = [threading.Thread(target=ask, args=(worker,)) for worker in range(2)]
+    for worker in workers:
+        worker.start()
+    for _ in range(5):
+        put(service, ":serving", policy="a")
+        put(service, ":serving", policy="rule_book")
+    stop.set()
+    for worker in workers:
+        worker.join()
+    assert answers and not any(answer["degraded"] for answer in answers)
+    assert {answer["policy"] for answer in answers} <= {"uniform", "rule_book"}
