@@ -2,14 +2,17 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import redis
 
 from envs.catalogue import Catalogue, load_catalogue
+from serving.connect import connect_sync
 from serving.redis_server import RedisServer, bundled_program
 from tests.serving.live import Running, running
+from tests.serving.redis_cluster import RedisCluster, redis_cluster
 
 
 def installed_redis() -> Path:
@@ -20,14 +23,26 @@ def installed_redis() -> Path:
     return Path(found)
 
 
-@pytest.fixture(
-    scope="session", params=["bundled", pytest.param("installed", marks=pytest.mark.slow)]
+KINDS = (
+    "bundled",
+    pytest.param("installed", marks=pytest.mark.slow),
+    pytest.param("cluster", marks=pytest.mark.slow),
 )
-def redis_server(request, tmp_path_factory) -> Iterator[RedisServer]:
-    """Each test that uses it runs once with the bundled server and once with Debian's."""
-    program = bundled_program() if request.param == "bundled" else installed_redis()
-    with RedisServer.start(tmp_path_factory.mktemp(f"redis-{request.param}"), program) as server:
-        yield server
+ONE_SERVER = pytest.mark.parametrize("redis_server", KINDS[:2], indirect=True)
+"""For a test that looks at what one server does, not at what the service does."""
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def redis_server(request, tmp_path_factory) -> Iterator[RedisServer | RedisCluster]:
+    """Each test that uses it runs with the bundled server, with Debian's, and with a cluster."""
+    program = installed_redis() if request.param == "installed" else bundled_program()
+    folder = tmp_path_factory.mktemp(f"redis-{request.param}")
+    if request.param == "cluster":
+        with redis_cluster(folder, program) as cluster:
+            yield cluster
+    else:
+        with RedisServer.start(folder, program) as server:
+            yield server
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +55,8 @@ def bundled_redis(tmp_path_factory) -> Iterator[RedisServer]:
 @pytest.fixture
 def redis_client(redis_server) -> Iterator[redis.Redis]:
     """A client of an empty Redis."""
-    with redis.Redis.from_url(redis_server.url) as client:
+    client = connect_sync(redis_server.url, patience_s=10.0)
+    with closing(client):
         client.flushall()
         yield client
 

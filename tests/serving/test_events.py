@@ -13,6 +13,7 @@ from envs.users import UserState
 from serving.bodies import KIND_NUMBER, ReportedKind
 from serving.records import UserRecord
 from serving.security import Naming
+from tests.serving.conftest import ONE_SERVER
 from tests.serving.live import NOON, SECRET, running
 
 
@@ -84,6 +85,7 @@ def test_the_ids_of_two_users_events_may_be_alike(live):
     assert live.tell(event(1), event(1, user="u2")) == {"accepted": 2, "repeated": 0}
 
 
+@ONE_SERVER
 def test_a_thousand_events_of_many_users_take_two_round_trips(
     redis_server, redis_client, catalogue
 ):

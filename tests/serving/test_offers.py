@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from envs.catalogue import parse_catalogue
+from tests.serving.conftest import ONE_SERVER
 from tests.serving.live import NOON, running
 
 
@@ -51,6 +52,7 @@ def test_an_offer_says_what_to_show_and_until_when(redis_server, redis_client, c
     assert answer["expires_at"] == "2025-03-10T12:00:00Z"
 
 
+@ONE_SERVER
 def test_a_decision_takes_two_round_trips(redis_server, redis_client, catalogue):
     with running(redis_server.url, catalogue, redis_timeout_ms=5_000) as service:
         service.offer("warm up")
