@@ -20,6 +20,7 @@ from serving.decision_calls import add_decision_calls
 from serving.documents import document, failures
 from serving.failures import FailureBody, handle_failures
 from serving.headers import SafeHeaders
+from serving.people_calls import add_people_calls
 from serving.policy_calls import add_policy_calls
 from serving.security import Role
 from serving.service import Service
@@ -54,6 +55,7 @@ def create_app(service: Service) -> FastAPI:
         app.add_middleware(tracing.TracedCalls)
     add_decision_calls(app, service)
     add_policy_calls(app, service)
+    add_people_calls(app, service)
     _add_probes(app, service)
     document(app)
     build = app.build_middleware_stack  # outermost, so that a 500 has the headers too

@@ -66,7 +66,7 @@ def calls(routes) -> Iterator[str]:
         if isinstance(route, Mount):
             yield f"GET {route.path}"
         elif hasattr(route, "methods"):
-            yield from (f"{method} {route.path}" for method in route.methods - {"HEAD"})
+            yield from (f"{method} {route.path_format}" for method in route.methods - {"HEAD"})
         else:
             yield from calls(route.routes)
 
