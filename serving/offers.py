@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from serving.asking import Asking
 from serving.bodies import OfferRequest
 from serving.breaker import Breaker
 from serving.budget import Budget
+from serving.logs import Outages
 from serving.metrics import Metrics
 from serving.patience import Patience
 from serving.people import People
@@ -26,8 +26,6 @@ from serving.records import UserRecord
 from serving.rounds import Asked, Proposal
 from serving.settings import Settings
 from serving.state import DecisionCommit, Late, Reading, Store, Written
-
-logger = logging.getLogger(__name__)
 
 TRIES: Final = 6
 """How often decisions are taken anew because the users changed meanwhile."""
@@ -61,6 +59,7 @@ class Offers:
         self._budget = budget
         self._people = people
         self._breaker = breaker
+        self._outages = Outages()
         self._asking = Asking(catalogue, settings)
         self._proposer = Proposer(catalogue, policies, budget, settings.time_zone)
         self._links: dict[str, str] = {}
@@ -74,6 +73,10 @@ class Offers:
         """
         answers = await self._answers({0: self._asking.understand(body)})
         return answers[0]
+
+    async def decide(self, asked: Asked) -> bytes:
+        """The answer to a request that was understood elsewhere."""
+        return (await self._answers({0: asked}))[0]
 
     async def answer_many(self, bodies: Sequence[OfferRequest]) -> list[bytes]:
         """The answers to many requests, as if they had come one after another.
@@ -93,29 +96,33 @@ class Offers:
 
     async def _answers(self, waiting: Waiting) -> dict[int, bytes]:
         answers: dict[int, bytes] = {}
-        reason = await self._decide(waiting, answers)
+        reason, error = await self._decide(waiting, answers)
+        if not waiting:
+            self._outages.passed()
         for number, asked in waiting.items():
             decider, arm = self._policies.of(asked.user)
             self._metrics.count_degraded(reason)
+            self._outages.failed(reason, asked.decision_id, decider.policy_name, error)
             answers[number] = silence(asked, decider.policy_name, arm)
         return answers
 
-    async def _decide(self, waiting: Waiting, answers: dict[int, bytes]) -> str:
+    async def _decide(
+        self, waiting: Waiting, answers: dict[int, bytes]
+    ) -> tuple[str, Exception | None]:
         """Answer as many as can be decided; why the others could not be."""
         if not self._breaker.allows():
-            return "breaker"
+            return "breaker", None
         try:
             await self._decide_all(waiting, answers)
         except (RedisError, OSError) as error:
             if not isinstance(error, Late):
                 self._breaker.failed()
-            return "redis"
-        except Exception:  # an offer service answers, whatever happens behind it
-            logger.exception("a decision failed: silence instead")
+            return "redis", None
+        except Exception as error:  # an offer service answers, whatever happens behind it
             self._breaker.succeeded()
-            return "error"
+            return "error", error
         self._breaker.succeeded()
-        return "race"
+        return "race", None
 
     async def _decide_all(self, waiting: Waiting, answers: dict[int, bytes]) -> None:
         patience, tries = Patience(self._patience_s), TRIES
@@ -257,6 +264,8 @@ class Offers:
             proposal.refused,
             proposal.commit.cents,
         )
+        if proposal.asked.deferred:
+            self._metrics.count_deferral("deferred")
         if proposal.degraded:
             self._metrics.count_degraded("policy")
 
