@@ -47,6 +47,15 @@ def service(redis_server, redis_client, catalogue, tmp_path):
         yield service
 
 
+@pytest.fixture(scope="module")
+def unmoved(bundled_redis, catalogue, tmp_path_factory):
+    """A service for calls that are all refused, and the folder that it loads policies from."""
+    folder = tmp_path_factory.mktemp("policies")
+    with running(bundled_redis.url, catalogue, policies_dir=str(folder)) as service:
+        assert service.service.policies.configure("rule_book")
+        yield service, folder
+
+
 def put(service, path, status=200, headers=None, **body):
     answer = service.client.put(f"/v1/policies{path}", json=body, headers=headers)
     assert answer.status_code == status, answer.text
@@ -81,33 +90,32 @@ def test_a_loaded_bundle_is_promoted_decides_and_is_rolled_back(service, catalog
 
 
 @pytest.mark.parametrize("spoil", [*SPOILT, without_usable_probabilities])
-def test_a_bundle_that_is_refused_changes_nothing(service, catalogue, tmp_path, spoil):
-    spoil(tmp_path / "bundle", catalogue)
+def test_a_bundle_that_is_refused_changes_nothing(unmoved, catalogue, spoil):
+    service, folder = unmoved
+    spoil(folder / spoil.__name__, catalogue)
     before = kept(service)
-    answer = service.client.put("/v1/policies/a", json={"source": str(tmp_path / "bundle")})
+    answer = service.client.put("/v1/policies/a", json={"source": spoil.__name__})
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "policy_refused")
-    assert str(tmp_path / "bundle") in answer.json()["error"]["message"]
+    assert spoil.__name__ in answer.json()["error"]["message"]
     after = kept(service)
-    assert [after[key] for key in ("version", "loaded")] == [
-        before[key] for key in ("version", "loaded")
-    ]
+    assert (after["version"], after["loaded"]) == (before["version"], before["loaded"])
     assert service.client.get("/readyz").json()["refused_policy"] is None
 
 
-@pytest.mark.parametrize("source", ["../outside", "link", "/etc", "a\0b", "constant:nothing/push"])
-def test_a_source_outside_the_folder_of_policies_is_refused(service, catalogue, tmp_path, source):
-    outside = tmp_path.parent / "outside"
-    if not outside.exists():
-        save(outside, catalogue)
-    (tmp_path / "link").symlink_to(outside)
+@pytest.mark.parametrize("source", ["../out", "link", "/etc", "a\0b", "constant:nothing/push"])
+def test_a_source_outside_the_folder_of_policies_is_refused(unmoved, catalogue, source):
+    service, folder = unmoved
+    save(folder.parent / "out", catalogue)
+    if not (folder / "link").exists():
+        (folder / "link").symlink_to(folder.parent / "out")
     assert load(service, "a", source, 422) == "policy_refused"
 
 
-def test_a_file_that_is_linked_from_outside_is_refused(service, catalogue, tmp_path):
-    save(tmp_path / "real", catalogue)
-    save(tmp_path.parent / "outside", catalogue)
-    (tmp_path / "real" / "policy.json").unlink()
-    (tmp_path / "real" / "policy.json").symlink_to(tmp_path.parent / "outside" / "policy.json")
+def test_a_file_that_is_linked_from_outside_is_refused(unmoved, catalogue):
+    service, folder = unmoved
+    save(folder / "real", catalogue)
+    (folder / "real" / "policy.json").rename(folder.parent / "policy.json")
+    (folder / "real" / "policy.json").symlink_to(folder.parent / "policy.json")
     assert load(service, "a", "real", 422) == "policy_refused"
 
 
@@ -136,8 +144,8 @@ def test_what_is_in_use_or_unknown_is_told(service):
         (":canary", {"policy": "rule_book", "share": True}),
     ],
 )
-def test_a_change_that_cannot_be_right_is_refused_with_its_field(service, path, body):
-    answer = service.client.put(f"/v1/policies{path}", json=body)
+def test_a_change_that_cannot_be_right_is_refused_with_its_field(unmoved, path, body):
+    answer = unmoved[0].client.put(f"/v1/policies{path}", json=body)
     assert answer.status_code == 422, answer.text
     assert answer.json()["error"]["field"]
 
