@@ -21,6 +21,7 @@ from serving.documents import document, failures
 from serving.failures import FailureBody, handle_failures
 from serving.headers import SafeHeaders
 from serving.people_calls import add_people_calls
+from serving.personalizer_calls import add_personalizer_calls
 from serving.policy_calls import add_policy_calls
 from serving.security import Role
 from serving.service import Service
@@ -55,6 +56,7 @@ def create_app(service: Service) -> FastAPI:
         app.add_middleware(tracing.TracedCalls)
     add_decision_calls(app, service)
     add_policy_calls(app, service)
+    add_personalizer_calls(app, service)
     add_people_calls(app, service)
     _add_probes(app, service)
     document(app)

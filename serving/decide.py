@@ -64,6 +64,7 @@ class Decider:
         excluded: NDArray[np.uint32] | None = None,
         budget_left_cents: float = np.inf,
         budget_price: float = 0.0,
+        speaks: NDArray[np.bool_] | None = None,
     ) -> Verdict:
         """Draw one allowed action for each user.
 
@@ -74,6 +75,7 @@ class Decider:
             excluded: refusals by the caller, uint32 [A] or [N, A].
             budget_left_cents: what each of them may cost.
             budget_price: lambda, cents per cent spent.
+            speaks: for whom silence is drawn only where nothing else is allowed, [N].
         """
         refusals = self.rules.refusals(users, moment, budget_left_cents)
         if excluded is not None:
@@ -81,6 +83,8 @@ class Decider:
         mask = refusals == 0
         observations = self.encoding.encode(users, moment, budget_price)
         rows, sound = self.rows(observations, mask)
+        if speaks is not None:
+            rows = spoken(rows, mask, speaks)
         actions = draw_actions(rows, uniforms)
         drawn = np.take_along_axis(rows, actions[:, None], axis=1)[:, 0]
         propensities = drawn / rows.sum(axis=1)
@@ -126,6 +130,29 @@ class Decider:
             for name in self.rules.explain(bits):
                 counts[name] = counts.get(name, 0) + actions
         return counts
+
+
+def spoken(
+    rows: NDArray[np.float64], mask: NDArray[np.bool_], speaks: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """The chances given that something is said, for those who ask for that.
+
+    A policy that is sure of silence does not say what else it would do: then everything that is
+    allowed is equally likely.
+
+    Args:
+        rows: probabilities, [N, A].
+        mask: allowed actions, [N, A].
+        speaks: who asks for it, [N].
+    """
+    loud, allowed = rows.copy(), mask.astype(np.float64)
+    loud[:, 0] = allowed[:, 0] = 0.0
+    loud = np.where(loud.any(axis=1, keepdims=True), loud, allowed)
+    total = loud.sum(axis=1)
+    changed = np.flatnonzero(speaks & (total > 0))
+    rows = rows.copy()
+    rows[changed] = loud[changed] / total[changed, None]
+    return rows
 
 
 def stand(scenes: Sequence[int], nows: Sequence[int], time_zones: Sequence[str]) -> Moment:

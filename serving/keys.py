@@ -11,6 +11,7 @@ policies outlive any change of the shape.
 * ``sl:{b07}:TAG:k:USER``      set: other identities of the user
 * ``sl:{b07}:TAG:m:USER``      set: merges that are done
 * ``sl:{b07}:TAG:o:EVENT``     hash: an event of the Personalizer door
+* ``sl:{b07}:TAG:n:USER``      set: the user's events of the Personalizer door
 * ``sl:{b07}:TAG:j``           stream: the journal, until it is in Parquet
 * ``sl:{b07}:TAG:w``           sorted set: deferred decisions by the time at which they lapse
 * ``sl:{b07}:BIZ:s:PERIOD``    hash: cents that decisions have reserved, by lease
@@ -66,6 +67,10 @@ class Space:
     def event(self, user: str, event: str) -> str:
         """An event of the Personalizer door, in the slot of its user."""
         return f"{_tagged(bucket_of(user))}:{self.tag}:o:{event}"
+
+    def events_of(self, user: str) -> str:
+        """The hashes of a user's events of the Personalizer door."""
+        return self._of_user(user, "n")
 
     def stream(self, user: str) -> str:
         """The journal stream of a hashed user."""

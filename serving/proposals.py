@@ -18,7 +18,7 @@ from envs.rules import reserve_cents
 from envs.users import UserState, advance
 from serving.answers import Texts
 from serving.budget import Budget
-from serving.decide import Decider, Verdict, stand
+from serving.decide import Decider, Verdict, spoken, stand
 from serving.policies import Policies
 from serving.rounds import Asked, Proposal, Round, Row
 from serving.state import Reading, packed
@@ -57,7 +57,7 @@ class Proposer:
         attributes = np.ascontiguousarray(users.attributes)
         verdict = self._decide(round_)
         values = _values(round_, _contacted(round_, verdict))
-        seen = self._seen_by_shadow(verdict)
+        seen = self._seen_by_shadow(verdict, _speaking(asked))
         proposals: list[Proposal | None] = []
         for n, each in enumerate(asked):
             cents = int(self._reserve[verdict.actions[n]])
@@ -116,14 +116,19 @@ class Proposer:
             _excluded(asked, len(self._reserve)),
             left,
             round_.price,
+            _speaking(asked),
         )
 
-    def _seen_by_shadow(self, verdict: Verdict) -> tuple[str, NDArray[np.float64]] | None:
+    def _seen_by_shadow(
+        self, verdict: Verdict, speaks: NDArray[np.bool_] | None
+    ) -> tuple[str, NDArray[np.float64]] | None:
         """Name of the policy that looks on, and how likely it would have done the same, [N]."""
         shadow = self._policies.shadow
         if shadow is None:
             return None
         rows, sound = shadow.rows(verdict.observations, verdict.mask)
+        if speaks is not None:
+            rows = spoken(rows, verdict.mask, speaks)
         same = np.take_along_axis(rows, verdict.actions[:, None], axis=1)[:, 0]
         return shadow.policy_name, np.where(sound, same, np.nan)
 
@@ -175,6 +180,13 @@ def _excluded(asked: Sequence[Asked], actions: int) -> NDArray[np.uint32] | None
         return None
     none = np.zeros(actions, np.uint32)
     return np.stack([none if each.excluded is None else each.excluded for each in asked])
+
+
+def _speaking(asked: Sequence[Asked]) -> NDArray[np.bool_] | None:
+    """Who is not to be answered with silence, [N]; None where nobody asks for that."""
+    if not any(each.speaks for each in asked):
+        return None
+    return np.asarray([each.speaks for each in asked])
 
 
 def _take(verdict: Verdict, rows: slice) -> Verdict:

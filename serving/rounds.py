@@ -36,6 +36,8 @@ class Asked:
     excluded: NDArray[np.uint32] | None = None
     """Refusals by the caller, [A]."""
     deferred: bool = False
+    speaks: bool = False
+    """Whether silence is drawn only where nothing else is allowed."""
     place: tuple[float, float] | None = None
     """Latitude and longitude as they may be kept."""
 

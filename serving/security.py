@@ -166,6 +166,10 @@ class Naming:
         """The draw in [0, 1) of a decision: fixed by the request, not to be guessed by callers."""
         return (int.from_bytes(self._hash(b"draw", decision_id, 8)) >> 11) * 2.0**-53
 
+    def event(self, kind: str, name: str) -> str:
+        """32 hexadecimal digits that stand for an event of the Personalizer door."""
+        return self._hash(b"rank", f"{kind} {name}", 16).hex()
+
     def noise(self, decision_id: str) -> bytes:
         """What the noise of a decision's place is drawn from: the same whenever it is repeated."""
         return self._hash(b"noise", decision_id, 16)

@@ -25,6 +25,7 @@ from serving.failures import Failure
 from serving.metrics import Metrics
 from serving.offers import Offers
 from serving.people import People
+from serving.personalizer import Personalizer
 from serving.policies import Policies
 from serving.security import Keys
 from serving.settings import Settings
@@ -64,6 +65,7 @@ class Service:
         )
         self.happenings = Happenings(catalogue, settings, store, metrics, self.people)
         self.deferrals = Deferrals(catalogue, settings, store, metrics, self.budget, self.people)
+        self.personalizer = Personalizer(catalogue, settings, store, self.offers, self.deferrals)
         self._vocabulary = Vocabulary(catalogue)
         self._explaining = Explaining(catalogue)
 
