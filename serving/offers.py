@@ -31,6 +31,8 @@ TRIES: Final = 6
 """How often decisions are taken anew because the users changed meanwhile."""
 AT_ONCE: Final = 250
 """Requests of a batch that are decided together; other callers get their turn in between."""
+MORE_TIME_FOR: Final = 50
+"""Requests of a batch for which Redis has the time of one more."""
 MOST_LINKS: Final = 100_000
 
 Waiting = dict[int, Asked]
@@ -125,7 +127,8 @@ class Offers:
         return "race", None
 
     async def _decide_all(self, waiting: Waiting, answers: dict[int, bytes]) -> None:
-        patience, tries = Patience(self._patience_s), TRIES
+        patience_s = self._patience_s * (1 + len(waiting) // MORE_TIME_FOR)
+        patience, tries = Patience(patience_s), TRIES
         while waiting and tries and not patience.over:
             before = len(waiting)
             for number, asked in waiting.items():
@@ -135,7 +138,7 @@ class Offers:
             if len(waiting) == before:
                 tries -= 1
             else:  # somebody got on: the others have not been waiting in vain
-                patience, tries = Patience(self._patience_s), TRIES
+                patience, tries = Patience(patience_s), TRIES
 
     async def _round(self, waiting: Waiting, answers: dict[int, bytes], patience: Patience) -> None:
         """Decide for each user that waits, once."""
@@ -180,10 +183,10 @@ class Offers:
         identities = self._store.read_users([each.identity for each in linked])
         readings, records = await patience.wait(_both(read, identities))
         found: list[Reading | None] = list(readings)
-        for each, record in zip(linked, records, strict=True):
-            if record.person != each.user:
+        persons = dict(zip((each.identity for each in linked), records, strict=True))
+        for place, each in enumerate(asked):
+            if each.user != each.identity and persons[each.identity].person != each.user:
                 self._links.pop(each.identity, None)
-                place = asked.index(each)
                 found[place] = None
                 waiting[numbers[place]] = self._asking.of(each, each.identity)
         return found
