@@ -19,7 +19,7 @@ from serving.budget import Budget
 from serving.logs import Outages
 from serving.metrics import Metrics
 from serving.patience import Patience
-from serving.people import People
+from serving.people import Contended, People
 from serving.policies import Policies
 from serving.proposals import Proposer
 from serving.records import UserRecord
@@ -120,6 +120,8 @@ class Offers:
             if not isinstance(error, Late):
                 self._breaker.failed()
             return "redis", None
+        except Contended:
+            return "race", None
         except Exception as error:  # an offer service answers, whatever happens behind it
             self._breaker.succeeded()
             return "error", error
