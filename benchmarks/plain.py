@@ -33,7 +33,7 @@ def main() -> None:
     catalogue = catalogue_of(config.policy, None)
     service = Service(catalogue, settings)
     spec = str(Path(config.policy).resolve()) if Path(config.policy).is_dir() else config.policy
-    service.change_policy(spec)
+    service.policies.configure(spec)
     listen(create_app(service), config.port, "the application")
 
 
