@@ -54,7 +54,12 @@ def admit(keys: Keys, limits: Limits, least: Role) -> Admit:
         key = keys.find(shown_key(request))
         if key is None:
             _count(limits.unknown, request, _address(request))
-            raise Failure(401, "unauthorized", "send a known API key as Authorization: Bearer KEY")
+            raise Failure(
+                401,
+                "unauthorized",
+                "send a known API key as Authorization: Bearer KEY",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
         _count(limits.known, request, key.name)
         if key.role < least:
             raise Failure(

@@ -32,7 +32,8 @@ class Failure(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
-        self.status, self.code, self.message, self.field = status, code, message, field
+        self.status, self.code = status, code
+        self.message, self.field = _cut(message, LONGEST_MESSAGE), _cut(field, LONGEST_FIELD)
         self.headers = dict(headers or {})
 
 
@@ -55,10 +56,8 @@ class FailureBody(BaseModel):
 
 def failed(failure: Failure) -> Response:
     """The answer that tells the failure."""
-    message, field = _cut(failure.message, LONGEST_MESSAGE), _cut(failure.field, LONGEST_FIELD)
-    content = {"error": {"code": failure.code, "message": message, "field": field}}
-    headers = failure.headers | ({"WWW-Authenticate": "Bearer"} if failure.status == 401 else {})
-    return Response(json.dumps(content), failure.status, headers, "application/json")
+    content = {"error": {"code": failure.code, "message": failure.message, "field": failure.field}}
+    return Response(json.dumps(content), failure.status, failure.headers, "application/json")
 
 
 def misfit(error: ValidationError) -> Failure:
