@@ -26,6 +26,11 @@ Room map, each file one concept:
 * ``offers``: the call that decides, and its safe answer.
 * ``patience``: how long a decision waits for Redis.
 * ``events``: the call that tells what happened.
+* ``people``: one person behind several identities.
+* ``people_scripts``: what Redis does with links in one step.
+* ``people_calls``: the calls that link, tell and erase.
+* ``export``: everything that is kept of a person; ``user_words``: a state in words.
+* ``erasure``: nothing of a person stays.
 * ``metrics``: what the service counts of itself.
 * ``metrics_folder``: where the replicas of one machine add it up.
 * ``breaker``: whether to ask Redis at all.

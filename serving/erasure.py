@@ -4,8 +4,8 @@ The steps are in such an order that the same call goes on with what a crash has 
 
 1. what is pending at the links goes into the person, so that no old state can come back;
 2. the person goes: whoever still decides on the old state loses the race;
-3. decisions, their index and their place among the deferred go, of the person and each identity,
-   and the journal is told;
+3. decisions, their index and their place among the deferred go, and events of the Personalizer
+   door, of the person and each identity, and the journal is told;
 4. the links go, then the list of them, and last the link by which the call found the person.
 
 Whoever acts while this goes on makes somebody new, of whom nothing is known.
@@ -21,6 +21,7 @@ from typing import Final
 from serving.connect import Client
 from serving.keys import Space
 from serving.people import TRIES, Contended, People
+from serving.personalizer_events import KeptEvents
 from serving.records import ENTRY_ERASURE
 from serving.scripts import Script
 from serving.security import bucket_of
@@ -49,20 +50,24 @@ class Erased:
     users: int
     """The person, if known, and the identities."""
     decisions: int
+    ranks: int
+    """Events of the Personalizer door."""
 
 
 class Erasure:
     """Removes the users of one catalogue."""
 
-    def __init__(self, people: People, space: Space, redis: Client) -> None:
+    def __init__(self, people: People, ranks: KeptEvents, space: Space, redis: Client) -> None:
         """Erasure for one catalogue.
 
         Args:
             people: who is behind whom.
+            ranks: events of the Personalizer door.
             space: where they are kept.
             redis: a client of ``serving.connect``.
         """
         self._people = people
+        self._ranks = ranks
         self._space = space
         self._redis = redis
 
@@ -85,16 +90,17 @@ class Erasure:
                 break
         else:
             raise Contended
-        decisions = 0
+        decisions = ranks = 0
         for each in (person, *identities):
             decisions += await self._forget_decisions(each)
+            ranks += await self._forget_ranks(each)
             entry = json.dumps({"users": [each]})
             await self._redis.xadd(self._space.stream(each), {ENTRY_ERASURE: entry})
         users += await self._unlink([each for each in identities if each != user], person)
         await self._forget_notes([person, *identities])
         if user != person:
             users += await self._unlink([user], person)
-        return Erased(users, decisions)
+        return Erased(users, decisions, ranks)
 
     async def _forget_decisions(self, user: str) -> int:
         """Remove the decisions of one hashed user; how many there were."""
@@ -108,6 +114,13 @@ class Erasure:
             pipeline.zrem(index, *ids)  # last: until then the decisions are found again
             removed += sum((await pipeline.execute())[: len(ids)])
         return removed
+
+    async def _forget_ranks(self, user: str) -> int:
+        """Remove the events of the Personalizer door of one hashed user; how many there were."""
+        count = int(await self._redis.scard(self._space.events_of(user)))
+        if count:
+            await self._ranks.forget([user])
+        return count
 
     async def _unlink(self, identities: Sequence[str], person: str) -> int:
         """Remove the links of identities to the person; how many there were."""

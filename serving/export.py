@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, JsonValue
 
 from envs.catalogue import Catalogue
 from envs.users import unpack
@@ -16,6 +16,7 @@ from serving.connect import Client
 from serving.explain import DECIDED, EVENT_FIELD
 from serving.keys import REMEMBERED, Space
 from serving.people import People
+from serving.personalizer_events import KeptEvents
 from serving.records import DecisionRecord, UserRecord
 from serving.user_words import StateWords, in_words, iso
 
@@ -39,6 +40,14 @@ class DecisionWords(BaseModel):
     events: list[LinkedEvent]
 
 
+class RankWords(BaseModel):
+    """An event of the Personalizer door."""
+
+    answer: JsonValue = Field(description="What was answered")
+    rewards: dict[str, float] = Field(description="By slot")
+    activated: bool
+
+
 class UserAnswer(BaseModel):
     """Everything that is kept of a person."""
 
@@ -46,25 +55,34 @@ class UserAnswer(BaseModel):
     time_zone: str | None
     state: StateWords | None
     decisions: list[DecisionWords] = Field(description="Latest first")
+    ranks: list[RankWords] = Field(description="Events of the Personalizer door")
 
 
 class Export:
     """Reads the users of one catalogue."""
 
     def __init__(
-        self, catalogue: Catalogue, people: People, space: Space, redis: Client, time_zone: str
+        self,
+        catalogue: Catalogue,
+        people: People,
+        ranks: KeptEvents,
+        space: Space,
+        redis: Client,
+        time_zone: str,
     ) -> None:
         """Export of one catalogue's users.
 
         Args:
             catalogue: in whose words.
             people: who is behind whom.
+            ranks: events of the Personalizer door.
             space: where they are kept.
             redis: a client of ``serving.connect``.
             time_zone: of a user who never told one.
         """
         self._catalogue = catalogue
         self._people = people
+        self._ranks = ranks
         self._space = space
         self._redis = redis
         self._zone = time_zone
@@ -84,15 +102,18 @@ class Export:
         identities = await self._people.identities(person)
         record = UserRecord.read(await self._redis.get(self._space.user(person)))
         decisions: list[DecisionWords] = []
+        ranks: list[RankWords] = []
         for each in (person, *identities):
             decisions += await self._decisions(each)
-        if record.state is None and not identities and not decisions:
+            ranks += [_rank(fields) for fields in await self._ranks.of_user(each)]
+        if record.state is None and not (identities or decisions or ranks):
             return None
         return UserAnswer(
             identities=len(identities),
             time_zone=record.zone or None,
             state=self._state(record, now),
             decisions=sorted(decisions, key=lambda decision: decision.time, reverse=True),
+            ranks=ranks,
         )
 
     def _state(self, record: UserRecord, now: int) -> StateWords | None:
@@ -140,3 +161,13 @@ class Export:
             location=place,
             events=[LinkedEvent(**event | {"time": iso(event["time"])}) for event in events],
         )
+
+
+def _rank(fields: dict[str, str]) -> RankWords:
+    rewards = {
+        name.removeprefix("reward:"): float(value)
+        for name, value in fields.items()
+        if name.startswith("reward:")
+    }
+    answer: JsonValue = json.loads(fields.get("answer", "null"))
+    return RankWords(answer=answer, rewards=rewards, activated="activated" in fields)

@@ -61,14 +61,16 @@ class EraseAnswer(BaseModel):
 
     users: int = Field(description="Names of the person under which something was kept")
     decisions: int
+    ranks: int = Field(description="Events of the Personalizer door")
 
 
 def add_people_calls(app: FastAPI, service: Service) -> None:
     """Add the calls to the application."""
     store, people, settings = service.store, service.people, service.settings
     naming = Naming(settings.user_secret.encode())
-    export = Export(service.catalogue, people, store.space, store.redis, settings.time_zone)
-    erasure = Erasure(people, store.space, store.redis)
+    kept = service.personalizer.events, store.space, store.redis
+    export = Export(service.catalogue, people, *kept, settings.time_zone)
+    erasure = Erasure(people, *kept)
     admin = [Depends(admit(service.keys, service.limits, Role.ADMIN))]
 
     @app.post(
@@ -107,7 +109,7 @@ def add_people_calls(app: FastAPI, service: Service) -> None:
     async def erase(user_id: UserId) -> EraseAnswer:
         """Remove a user under all names, and have the journal forget; may be repeated."""
         erased = await _in_time(erasure.erase(naming.user(user_id)))
-        return EraseAnswer(users=erased.users, decisions=erased.decisions)
+        return EraseAnswer(users=erased.users, decisions=erased.decisions, ranks=erased.ranks)
 
 
 async def _in_time(work: Awaitable[Result]) -> Result:

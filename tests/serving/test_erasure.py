@@ -8,6 +8,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from serving.erasure import Erasure
 from serving.people import People
+from serving.personalizer_events import KeptEvents
 from serving.security import Naming
 from tests.serving.live import SECRET
 from tests.serving.test_events import event
@@ -61,14 +62,33 @@ def test_nothing_of_an_erased_person_stays_under_any_name(live, redis_client):
     link(live, "u1", "d1", "d2")
     live.offer("r9", user_id="d1")
     assert about(redis_client, "d1")
-    assert erase(live, "d2") == {"users": 3, "decisions": 7}
+    assert erase(live, "d2") == {"users": 3, "decisions": 7, "ranks": 0}
     for user_id in ("u1", "d1", "d2"):
         assert about(redis_client, user_id) == []
         assert told_to_forget(live, redis_client, user_id)
         assert live.client.get(f"/v1/users/{user_id}").status_code == 404
     assert about(redis_client, "u9")
     assert not told_to_forget(live, redis_client, "u9")
-    assert erase(live, "u1") == {"users": 0, "decisions": 0}
+    assert erase(live, "u1") == {"users": 0, "decisions": 0, "ranks": 0}
+
+
+def test_events_of_the_personalizer_door_are_told_and_erased(live, redis_client):
+    """They are known by their own names, and lie with whose they are."""
+    asked = {
+        "eventId": "e1",
+        "contextFeatures": [{"user_id": "u1", "scene": "mall"}],
+        "actions": [{"id": "off5/push"}, {"id": "silence"}],
+    }
+    door = "/personalizer/v1.0"
+    answer = live.client.post(f"{door}/rank", json=asked)
+    assert answer.status_code == 201
+    assert live.client.post(f"{door}/events/e1/reward", json={"value": 0.5}).status_code == 204
+    (rank,) = live.client.get("/v1/users/u1").json()["ranks"]
+    assert rank["answer"] == answer.json()
+    assert list(rank["rewards"].values()) == [0.5]
+    assert erase(live)["ranks"] == 1
+    assert about(redis_client, "u1") == []
+    assert not [key for key in redis_client.scan_iter("sl:*:o:*")]
 
 
 def test_an_erased_decision_is_unknown_and_the_user_begins_anew(live):
@@ -82,14 +102,14 @@ def test_an_erased_decision_is_unknown_and_the_user_begins_anew(live):
 
 def test_the_journal_is_told_to_forget_somebody_unknown_too(live, redis_client):
     """It remembers for longer than Redis."""
-    assert erase(live, "somebody") == {"users": 0, "decisions": 0}
+    assert erase(live, "somebody") == {"users": 0, "decisions": 0, "ranks": 0}
     assert told_to_forget(live, redis_client, "somebody")
 
 
 def test_an_id_with_any_character_can_be_erased(live, redis_client):
     user_id = "a/b?c=ä %"
     live.offer(user_id=user_id)
-    assert erase(live, "a%2Fb%3Fc=%C3%A4%20%25") == {"users": 1, "decisions": 1}
+    assert erase(live, "a%2Fb%3Fc=%C3%A4%20%25") == {"users": 1, "decisions": 1, "ranks": 0}
     assert about(redis_client, user_id) == []
 
 
@@ -98,7 +118,8 @@ async def seen(town, *identities):
 
 
 def erasure_of(town):
-    return Erasure(town.people, town.space, town.redis)
+    ranks = KeptEvents(town.space, town.redis, DAY_S)
+    return Erasure(town.people, ranks, town.space, town.redis)
 
 
 def test_what_a_link_held_back_does_not_come_back(in_town):
