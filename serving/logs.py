@@ -27,6 +27,8 @@ ROOMS: Final = ("serving", "agents", "envs")
 """Loggers that are ours; others are Ray's and uvicorn's, who write their own."""
 LARGEST_BYTES: Final = 50_000_000
 KEPT: Final = 3
+A_MINUTE: Final = 20
+"""Lines that one place of the code writes in a minute at most."""
 QUIET_S: Final = 5.0
 """How long nothing must have gone wrong before it counts as over."""
 
@@ -65,6 +67,7 @@ def start(style: str, replica: str, folder: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"scenelift_{replica}.log"
         handler = RotatingFileHandler(path, maxBytes=LARGEST_BYTES, backupCount=KEPT)
+    handler.addFilter(Dam())
     handler.setFormatter(_Json(replica) if style == "json" else _Text(replica))
     for room in ROOMS:
         ours = logging.getLogger(room)
@@ -74,6 +77,26 @@ def start(style: str, replica: str, folder: Path | None = None) -> None:
         ours.addHandler(handler)
         ours.setLevel(logging.INFO)
         ours.propagate = False
+
+
+class Dam(logging.Filter):
+    """Lets one place of the code write a few lines a minute; the rest are counted, not written."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._minutes: dict[tuple[str, int], list[int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written; the first of a minute says how many before were not."""
+        minute = int(self._clock() // 60)
+        seen = self._minutes.setdefault((record.pathname, record.lineno), [minute, 0])
+        if seen[0] != minute:
+            if seen[1] > A_MINUTE:
+                record.left_out = seen[1] - A_MINUTE
+            seen[:] = [minute, 0]
+        seen[1] += 1
+        return seen[1] <= A_MINUTE
 
 
 class _Json(JsonFormatter):
@@ -101,7 +124,7 @@ class _Text(logging.Formatter):
         )
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        names = ("reason", "decision_id", "policy")
+        names = ("reason", "decision_id", "policy", "left_out")
         known = (f" {name}={value}" for name in names if (value := getattr(record, name, None)))
         return super().formatMessage(record) + "".join(known)
 

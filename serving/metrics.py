@@ -11,13 +11,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from serving.breaker import STATES, State
 from serving.metrics_folder import MetricsFolder
 
+REASONS: Final = ("redis", "breaker", "race", "error", "policy")
+DEFERRAL_STATES: Final = ("deferred", "activated", "lapsed")
 SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 BUDGET: Final = {
     "budget_cents": "What may be spent in this period.",
@@ -34,6 +43,7 @@ class Metrics:
 
     def __init__(self, shared_folder: str = "") -> None:
         self._folder = MetricsFolder(Path(shared_folder)) if shared_folder else None
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # nobody asks for these times
         self.registry = CollectorRegistry()
         self._children: dict[tuple[str, ...], Counter] = {}
         self._took: dict[str, Histogram] = {}
@@ -69,6 +79,10 @@ class Metrics:
         self.races = counter("lost_races", "Commits refused because the user had changed.")
         self.reserved = counter("reserved_cents", "Cents that decisions have set aside.")
         self.openings = counter("breaker_openings", "Times that Redis was found to be gone.")
+        for reason in REASONS:  # from 0 on, so that the first one is a rise
+            self.degraded.labels(reason)
+        for state in DEFERRAL_STATES:
+            self.deferrals.labels(state)
 
     def _add_gauges(self) -> None:
         """Each replica says how it is; the sum over those alive is how many are like that."""

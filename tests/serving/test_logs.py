@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from serving import logs
-from serving.logs import Outages
+from serving.logs import Dam, Outages
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +103,15 @@ def test_another_reason_or_kind_of_error_is_told_beside(lines):
     outages.failed("race", "d2", "uniform", decisions=7)
     assert [line["reason"] for line in lines()] == ["error", "error", "race"]
     assert [line["level"] for line in lines()] == ["ERROR", "ERROR", "WARNING"]
+
+
+def test_a_flood_from_one_place_is_dammed_and_counted(lines):
+    clock = Clock()
+    handler = logging.getLogger("serving").handlers[0]
+    handler.filters = [Dam(clock)]
+    for number in range(logs.A_MINUTE + 31):
+        clock.now = 60.0 * (number // (logs.A_MINUTE + 30))
+        logging.getLogger("serving.decide").error("a policy fails")
+    logging.getLogger("serving.decide").error("another place")
+    assert len(lines()) == logs.A_MINUTE + 2
+    assert [line.get("left_out") for line in lines()[-2:]] == [30, None]
