@@ -23,6 +23,7 @@ MEANINGS: Final = {
     403: "The key's role is not enough",
     404: "Not known",
     405: "No such method",
+    408: "The body did not come in time",
     409: "In conflict with what is kept",
     413: "The body is too large",
     415: "Not JSON by its headers",
@@ -42,7 +43,7 @@ def failures(*statuses: int) -> Responses:
     }
 
 
-BODY: Final = (400, 413, 415)
+BODY: Final = (400, 408, 413, 415)
 """Failures of a call that takes a body."""
 
 
@@ -77,8 +78,13 @@ def _documented(app: FastAPI, plain: Callable[[], dict[str, Any]]) -> Callable[[
         components["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer"},
             "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            "subscription": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "Ocp-Apim-Subscription-Key",
+            },
         }
-        schema["security"] = [{}, {"bearer": []}, {"key": []}]
+        schema["security"] = [{}, {"bearer": []}, {"key": []}, {"subscription": []}]
         return schema
 
     return documented

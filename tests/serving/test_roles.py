@@ -42,6 +42,7 @@ TABLE = {
     "DELETE /v1/users/{user_id}": Role.ADMIN,
     "POST /v1/users:link": Role.ADMIN,
 }
+PAGES = ("GET /docs", "GET /openapi.json", "GET /static-offline-docs")
 VALUES = {"decision_id": f"{'0' * 32}-{'0' * 20}"}
 CALLERS = {
     "no key": (None, 0),
@@ -81,10 +82,10 @@ def test_every_row_has_a_route(answered):
     assert set(TABLE) - answered == set()
 
 
-def test_every_documented_call_has_a_row(guarded):
+def test_every_row_but_those_of_the_pages_is_documented(guarded):
     paths = guarded.client.get("/openapi.json").json()["paths"]
     documented = {f"{method.upper()} {path}" for path, ways in paths.items() for method in ways}
-    assert documented <= set(TABLE)
+    assert documented == {row for row in TABLE if not row.startswith(PAGES)}
 
 
 @pytest.mark.parametrize("call", TABLE)
