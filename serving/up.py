@@ -22,6 +22,7 @@ import tyro
 
 from envs.catalogue import Catalogue
 from envs.errors import InputError
+from serving import logs
 from serving.ingress import end_haproxy, prepare, require_free
 from serving.journal_files import JournalFiles
 from serving.redis_server import RedisServer, require_answer
@@ -67,6 +68,7 @@ def run_up(config: UpConfig) -> None:
     Raises:
         InputError: something that the caller can mend keeps it from starting.
     """
+    logs.start(logs.style_of(os.environ), "up")
     stopped = threading.Event()
     _listen(stopped)
     with serving(config, stopped) as address:
@@ -199,8 +201,8 @@ def _start_serve(config: UpConfig, catalogue: Catalogue, settings: Settings) -> 
             proxy_location="HeadOnly",
             http_options={"host": config.host, "port": config.port},
         )
-        logs = (config.run_dir / "logs").resolve()
-        app = application(config.policy, catalogue, settings, config.replicas, logs)
+        log_dir = (config.run_dir / "logs").resolve()
+        app = application(config.policy, catalogue, settings, config.replicas, log_dir)
         serve.run(app, name="scenelift", route_prefix="/")
     except (RayError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]
