@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import redis
+from redis.exceptions import RedisClusterException
 
 from envs.catalogue import Catalogue
 from serving.connect import connect_sync
@@ -189,5 +190,5 @@ class JournalWriter:
         pipeline.execute()
 
 
-UNREACHABLE: Final = (redis.RedisError, OSError)
+UNREACHABLE: Final = (redis.RedisError, RedisClusterException, OSError)
 """What a writer lives through: Redis that does not answer, a disk that is full."""

@@ -16,9 +16,11 @@ from typing import Annotated, Final
 
 import redis
 import tyro
+from redis.exceptions import RedisClusterException
 
 from envs.catalogue import Catalogue, load_catalogue
 from envs.errors import InputError
+from serving import logs
 from serving.durable import lock_file
 from serving.journal import UNREACHABLE, JournalWriter
 from serving.journal_files import JournalFiles
@@ -59,6 +61,7 @@ def run_writer(config: WriterConfig) -> None:
     Raises:
         InputError: something that the caller can mend keeps it from starting.
     """
+    logs.start(logs.style_of(os.environ), "writer")
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -211,6 +214,7 @@ class Keeper:
 
 def told(error: BaseException) -> str:
     """What went wrong, in one line."""
-    if isinstance(error, redis.RedisError):
-        return f"Redis: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    return str(error)
+    first = (str(error).splitlines() or ["no reason given"])[0]
+    if isinstance(error, redis.RedisError | RedisClusterException):
+        return f"Redis: {type(error).__name__}: {first}"
+    return first
