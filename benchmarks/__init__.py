@@ -23,5 +23,8 @@ Room map, each file one concept:
   service, ``load`` is what is put on it, over ``connections``; ``machine`` says where that was.
 * ``hammer``: whether caps and budget hold under many clients at once (``hammer_clients``), counted
   anew from the journal (``journals``).
+* ``faults``: what callers and the journal suffer when something breaks under load: ``fault_kinds``
+  break it, ``fault_watch`` calls and judges; ``fault_redis`` is a Redis to be killed, behind
+  ``slow_redis``; ``processes`` finds replicas and the journal writer.
 * ``world``: how fast the world is, beside RecSim (``recsim_speed``, in a Python of its own).
 """

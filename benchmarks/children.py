@@ -69,6 +69,11 @@ class Child:
     ) -> None:
         self.end()
 
+    @property
+    def pid(self) -> int:
+        """Process id of the program itself."""
+        return self._process.pid
+
     def finish(self) -> None:
         """Wait until the program has done its work.
 
