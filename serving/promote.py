@@ -7,6 +7,7 @@ import os
 import uuid
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 import tyro
@@ -89,7 +90,7 @@ def run_policies(config: PoliciesConfig) -> None:
         return
     _say(config, answer)
     for name, loaded in answer["loaded"].items():
-        print(f"  {name}: {loaded['policy']}, {loaded['size_bytes']:,} bytes")
+        print(f"  {name}: {_described(loaded)}")
     for one in answer["replicas"]:
         refused = ", refuses what should serve" if one["refused_policy"] else ""
         print(f"  replica {one['replica']} follows version {one['version']}{refused}")
@@ -97,7 +98,12 @@ def run_policies(config: PoliciesConfig) -> None:
 
 def run_load(config: LoadConfig) -> None:
     """Load a policy under a name."""
-    _change(config, "PUT", f"/{config.name}", {"source": config.source})
+    answer = _ask(config, "PUT", f"/{quote(config.name, safe='')}", {"source": config.source})
+    if config.json:
+        print(json.dumps(answer))
+        return
+    print(f"{config.name} is loaded: {_described(answer['loaded'][config.name])}")
+    _say(config, answer)
 
 
 def run_promote(config: PromoteConfig) -> None:
@@ -126,6 +132,11 @@ def _change(config: Call, method: str, path: str, body: dict[str, Any] | None) -
         print(json.dumps(answer))
     else:
         _say(config, answer)
+
+
+def _described(loaded: dict[str, Any]) -> str:
+    size = loaded["size_bytes"]
+    return f"{loaded['policy']}, {size:,} bytes" if size else f"{loaded['policy']}, a baseline"
 
 
 def _say(config: Call, answer: dict[str, Any]) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
+from redis.exceptions import RedisClusterException, RedisError
 
 from envs.errors import InputError
 from serving.connect import SyncClient, connect_sync
@@ -20,6 +22,7 @@ from serving.keys import Space
 from serving.lineup import Lineup, Loaded
 from serving.parcel import BUNDLE, Parcel
 
+FIELDS: Final = ("version", "change", "lineup")
 KEPT_S: Final = 86_400
 """How long a change that is sent again is recognised."""
 GONE_S: Final = 60
@@ -91,12 +94,15 @@ class Registry:
         self._client: SyncClient | None = None
         self._connecting = threading.Lock()
 
-    @property
-    def _redis(self) -> SyncClient:
-        with self._connecting:
-            if self._client is None:  # a cluster is asked for its nodes, which may fail
-                self._client = connect_sync(self._url)
-            return self._client
+    def _ask(self, call: Callable[[SyncClient], Any]) -> Any:
+        """What Redis answers; a cluster that does not answer is no other kind of error."""
+        try:
+            with self._connecting:
+                if self._client is None:  # a cluster is asked for its nodes at once
+                    self._client = connect_sync(self._url)
+            return call(self._client)
+        except RedisClusterException as error:
+            raise RedisError(str(error)) from None
 
     def close(self) -> None:
         """Give the connections back."""
@@ -112,11 +118,13 @@ class Registry:
             InputError: what is kept is no line-up.
             RedisError: Redis does not answer; as in every call here.
         """
-        return _kept(self._redis.hmget(self._space.policies(), "version", "change", "lineup"))
+        key = self._space.policies()
+        return _kept(self._ask(lambda redis: redis.hmget(key, *FIELDS)))
 
     def done(self, change: str) -> Kept | None:
         """What came of a change, None when it was not made."""
-        fields = self._redis.hmget(self._space.policy_change(change), "version", "change", "lineup")
+        key = self._space.policy_change(change)
+        fields = self._ask(lambda redis: redis.hmget(key, *FIELDS))
         return _kept(fields) if fields[0] is not None else None
 
     def write(self, kept: Kept, lineup: Lineup, change: str, parcel: Parcel | None = None) -> Kept:
@@ -140,7 +148,7 @@ class Registry:
         dropped = kept.lineup.hashes() - lineup.hashes()
         keys += [space.bundle(content) for content in sorted(dropped)]
         arguments = [kept.version, change, lineup.model_dump_json(), KEPT_S, *files]
-        result = self._redis.eval(CHANGE, len(keys), *keys, *arguments)
+        result = self._ask(lambda redis: redis.eval(CHANGE, len(keys), *keys, *arguments))
         if result == 0:
             raise changed()
         return _kept(result)
@@ -153,7 +161,8 @@ class Registry:
         """
         if loaded.source != BUNDLE:
             return Parcel(loaded.source, {})
-        fields = self._redis.hgetall(self._space.bundle(loaded.hash))
+        key = self._space.bundle(loaded.hash)
+        fields = self._ask(lambda redis: redis.hgetall(key))
         parcel = Parcel(BUNDLE, {name.decode(): content for name, content in fields.items()})
         if parcel.hash != loaded.hash:
             raise InputError(f"{loaded.policy} is no longer in Redis as it was loaded: load it")
@@ -161,23 +170,24 @@ class Registry:
 
     def holds(self, parcel: Parcel) -> bool:
         """Whether the files of a policy are kept; those of a baseline need not be."""
-        return not parcel.files or bool(self._redis.exists(self._space.bundle(parcel.hash)))
+        key = self._space.bundle(parcel.hash)
+        return not parcel.files or bool(self._ask(lambda redis: redis.exists(key)))
 
     def follow(self, replica: str, version: int, refused: bool) -> str:
         """Tell what a replica follows; the id of the latest change, empty where there is none."""
         keys = (self._space.policies(), self._space.replicas())
-        told = f"{version} {int(refused)}"
-        change = self._redis.eval(FOLLOW, len(keys), *keys, replica, told, GONE_S)
+        arguments = (*keys, replica, f"{version} {int(refused)}", GONE_S)
+        change = self._ask(lambda redis: redis.eval(FOLLOW, len(keys), *arguments))
         return "" if change is None else str(change.decode())
 
     def leave(self, replica: str) -> None:
         """A replica ends."""
-        self._redis.hdel(self._space.replicas(), replica)
+        self._ask(lambda redis: redis.hdel(self._space.replicas(), replica))
 
     def replicas(self) -> list[Replica]:
         """Who follows, by name."""
-        fields = self._redis.hgetall(self._space.replicas())
-        now = int(self._redis.time()[0]) if fields else 0
+        fields = self._ask(lambda redis: redis.hgetall(self._space.replicas()))
+        now = int(self._ask(lambda redis: redis.time())[0]) if fields else 0
         found = []
         for name, told in sorted(fields.items()):
             seen, version, refused = (int(part) for part in told.split())

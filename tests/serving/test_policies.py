@@ -1,5 +1,6 @@
 """What serves is changed while the service runs: everywhere, at once, and back again."""
 
+import signal
 import threading
 from contextlib import contextmanager
 
@@ -8,6 +9,7 @@ import pytest
 from agents.baselines import make_baseline
 from serving.keys import Space
 from serving.policies import Policies
+from serving.redis_server import RedisServer
 from serving.settings import Settings
 from tests.serving.bundles import SPOILT, save, without_usable_probabilities
 from tests.serving.live import SECRET, running
@@ -288,15 +290,26 @@ def test_a_configured_policy_that_is_refused_changes_nothing_and_is_told(here, t
     assert here.refused_policy is None
 
 
-def test_without_redis_the_configured_policy_serves_until_redis_answers(
-    redis_server, redis_client, catalogue
-):
-    with replica("redis://127.0.0.1:1/0", catalogue) as alone:
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+def test_without_redis_the_configured_policy_serves(catalogue, scheme):
+    with replica(f"{scheme}://127.0.0.1:1", catalogue) as alone:
         assert alone.names() == {"serving": "rule_book"}
         alone.poll()
         assert (alone.version, alone.refused_policy) == (0, None)
         assert alone.configure("silence")
         assert alone.names() == {"serving": "silence"}
+
+
+@pytest.mark.slow
+def test_a_policy_that_was_configured_without_redis_is_kept_once_redis_answers(tmp_path, catalogue):
+    with RedisServer.start(tmp_path) as server, replica(server.url, catalogue, None) as policies:
+        server.process.send_signal(signal.SIGSTOP)
+        assert policies.configure("rule_book")
+        assert (policies.names(), policies.version) == ({"serving": "rule_book"}, 0)
+        server.process.send_signal(signal.SIGCONT)
+        policies.poll()
+        assert policies.version == 1
+        assert policies.lineup()[0].lineup.serving == "rule_book"
 
 
 def test_a_change_without_redis_is_not_ready(catalogue):

@@ -22,7 +22,7 @@ def said(capsys, *words):
 
 def test_a_policy_is_loaded_tried_promoted_and_rolled_back(address, capsys):
     where = ("--url", address)
-    said(capsys, "load", "candidate", "uniform", *where)
+    assert "candidate is loaded" in said(capsys, "load", "candidate", "uniform", *where)
     assert "candidate shadows" in said(capsys, "shadow", "candidate", *where)
     assert "shadows" not in said(capsys, "shadow", *where)
     shared = said(capsys, "canary", "candidate", "--share", "0.25", *where)
@@ -30,7 +30,7 @@ def test_a_policy_is_loaded_tried_promoted_and_rolled_back(address, capsys):
     assert "candidate serves" in said(capsys, "promote", "candidate", *where)
     assert "rule_book serves" in said(capsys, "rollback", *where)
     shown = said(capsys, "policies", *where)
-    assert "candidate: uniform, 0 bytes" in shown
+    assert "candidate: uniform, a baseline" in shown
     answer = json.loads(said(capsys, "policies", "--json", *where))
     assert (answer["serving"], answer["canary"], answer["past"]) == ("rule_book", None, [])
 
