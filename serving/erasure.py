@@ -119,7 +119,7 @@ class Erasure:
         """Remove the events of the Personalizer door of one hashed user; how many there were."""
         count = int(await self._redis.scard(self._space.events_of(user)))
         if count:
-            await self._ranks.forget([user])
+            await self._ranks.forget(user)
         return count
 
     async def _unlink(self, identities: Sequence[str], person: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, Field
 
 from envs.catalogue import Catalogue
 from envs.users import unpack
@@ -16,6 +16,7 @@ from serving.connect import Client
 from serving.explain import DECIDED, EVENT_FIELD
 from serving.keys import REMEMBERED, Space
 from serving.people import People
+from serving.personalizer_bodies import RankWords
 from serving.personalizer_events import KeptEvents
 from serving.records import DecisionRecord, UserRecord
 from serving.user_words import StateWords, in_words, iso
@@ -38,14 +39,6 @@ class DecisionWords(BaseModel):
     state: str
     location: Location | None
     events: list[LinkedEvent]
-
-
-class RankWords(BaseModel):
-    """An event of the Personalizer door."""
-
-    answer: JsonValue = Field(description="What was answered")
-    rewards: dict[str, float] = Field(description="By slot")
-    activated: bool
 
 
 class UserAnswer(BaseModel):
@@ -105,7 +98,7 @@ class Export:
         ranks: list[RankWords] = []
         for each in (person, *identities):
             decisions += await self._decisions(each)
-            ranks += [_rank(fields) for fields in await self._ranks.of_user(each)]
+            ranks += await self._ranks.told(each)
         if record.state is None and not (identities or decisions or ranks):
             return None
         return UserAnswer(
@@ -161,13 +154,3 @@ class Export:
             location=place,
             events=[LinkedEvent(**event | {"time": iso(event["time"])}) for event in events],
         )
-
-
-def _rank(fields: dict[str, str]) -> RankWords:
-    rewards = {
-        name.removeprefix("reward:"): float(value)
-        for name, value in fields.items()
-        if name.startswith("reward:")
-    }
-    answer: JsonValue = json.loads(fields.get("answer", "null"))
-    return RankWords(answer=answer, rewards=rewards, activated="activated" in fields)

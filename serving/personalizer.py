@@ -35,7 +35,7 @@ from serving.personalizer_bodies import (
     SlotsAnswer,
     SlotsRequest,
 )
-from serving.personalizer_events import KeptEvent, KeptEvents
+from serving.personalizer_events import ACTIVATED, REWARD, KeptEvent, KeptEvents
 from serving.ranking import Names, Ranking, others_excluded, ranked_at_random, ranked_by_policy
 from serving.records import DecisionRecord
 from serving.rounds import Asked
@@ -105,7 +105,7 @@ class Personalizer:
     async def _rank(self, event: Event, body: RankRequest) -> bytes:
         kept = await self.events.find(event.event)
         if kept is not None:
-            return kept.answer
+            return _named(kept.answer, event)
         excluded = tuple(body.excluded_actions or ())
         drawn = await self._draw(event, event.actions, excluded, "")
         if drawn.ranking is None:
@@ -124,8 +124,7 @@ class Personalizer:
             event_id=event.name,
             reward_action_id=ranking.chosen,
         )
-        text = answer.model_dump_json(by_alias=True).encode()
-        return await self._keep(event, body, text, {"": drawn})
+        return await self._keep(event, body, answer, {"": drawn})
 
     async def rank_slots(self, body: SlotsRequest) -> bytes:
         """The same for several places, one after another; no action is shown in two of them.
@@ -140,7 +139,7 @@ class Personalizer:
     async def _rank_slots(self, event: Event, body: SlotsRequest) -> bytes:
         kept = await self.events.find(event.event)
         if kept is not None:
-            return kept.answer
+            return _named(kept.answer, event)
         drawn: dict[str, Drawn] = {}
         left = event.actions
         for slot in body.slots:
@@ -154,8 +153,7 @@ class Personalizer:
             for name, each in drawn.items()
         ]
         answer = SlotsAnswer(slots=answers, event_id=event.name)
-        text = answer.model_dump_json(by_alias=True).encode()
-        return await self._keep(event, body, text, drawn)
+        return await self._keep(event, body, answer, drawn)
 
     async def _draw_slot(
         self, event: Event, left: tuple[str, ...], excluded: tuple[str, ...], slot: str
@@ -189,7 +187,7 @@ class Personalizer:
                     raise Failure(400, "unknown_slot", f"the event has no slot {shortened(slot)}")
         for slot, value in values.items():
             told = self._text(kept, "reward", slot=slot or None, value=value)
-            if not await self.events.mark(kept, f"reward:{slot}", repr(value), told):
+            if not await self.events.mark(kept, f"{REWARD}{slot}", repr(value), told):
                 raise _unknown()
 
     async def activate(self, name: str, kind: str = SINGLE) -> None:
@@ -211,7 +209,7 @@ class Personalizer:
                 refused = failure
         if refused is not None:
             raise refused
-        if not await self.events.mark(kept, "activated", "1", self._text(kept, "activation")):
+        if not await self.events.mark(kept, ACTIVATED, "1", self._text(kept, "activation")):
             raise _unknown()
 
     async def _known(self, kind: str, name: str) -> KeptEvent:
@@ -272,7 +270,7 @@ class Personalizer:
         self,
         event: Event,
         body: RankRequest | SlotsRequest,
-        answer: bytes,
+        answer: RankAnswer | SlotsAnswer,
         drawn: dict[str, Drawn],
     ) -> bytes:
         """Write the event; the answer, which is another one if somebody else was faster."""
@@ -280,7 +278,8 @@ class Personalizer:
         user = user_of(ids[0]) if ids else event.user  # the person, once an identity is linked
         user = await self.events.owner(event.event, user)
         waiting = tuple(ids) if event.deferred else ()
-        kept = KeptEvent(event.event, user, answer, waiting)
+        shape = answer.model_dump_json(by_alias=True, exclude={"event_id"})
+        kept = KeptEvent(event.event, user, shape, waiting)
         actions = [action.model_dump() for action in body.actions]
         slots = {slot.id: slot for slot in body.slots} if isinstance(body, SlotsRequest) else {}
         told = self._text(
@@ -294,7 +293,7 @@ class Personalizer:
                 for name, each in drawn.items()
             ],
         )
-        return await self.events.keep(kept, told)
+        return _named(await self.events.keep(kept, told), event)
 
     def _text(self, kept: KeptEvent, what: str, **more: Any) -> str:
         """What the journal is told.
@@ -321,6 +320,11 @@ def _told_slot(name: str, drawn: Drawn, features: list[Any] | None) -> dict[str,
         "policy": drawn.policy,
         "decision": drawn.decision_id,
     }
+
+
+def _named(answer: str, event: Event) -> bytes:
+    """What was kept of an answer, with the name by which the caller knows the event."""
+    return json.dumps(json.loads(answer) | {"eventId": event.name}).encode()
 
 
 def _require_distinct(names: Sequence[str], field: str) -> None:

@@ -127,6 +127,14 @@ class SlotsReward(_Lenient):
     reward: Annotated[list[SlotReward], Field(min_length=1, max_length=MOST_SLOTS)]
 
 
+class RankWords(BaseModel):
+    """An event of the door, as it is told to the user whom it is about."""
+
+    answer: dict[str, Any]
+    rewards: dict[str, float] = Field(description="By place; a single action has no place's name")
+    activated: bool
+
+
 class PersonalizerError(BaseModel):
     """What went wrong."""
 

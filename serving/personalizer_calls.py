@@ -66,7 +66,7 @@ def add_personalizer_calls(app: FastAPI, service: Service) -> None:
     most = min(service.settings.max_body_bytes, MOST_BYTES)
     _add_single(router, service.personalizer, most)
     _add_slots(router, service.personalizer, most)
-    app.include_router(router)
+    app.router.routes += router.routes  # so that the description finds what they take
 
 
 def _add_single(router: APIRouter, personalizer: Personalizer, most: int) -> None:
@@ -152,11 +152,13 @@ def _require_short(name: str) -> None:
 
 def _failures(*statuses: int) -> Responses:
     """What a call may answer with besides its success."""
-    usual = (400, 401, 403, 429, 500, 503)
-    return {
-        status: {"model": PersonalizerFailure, "description": MEANINGS.get(status, "Not possible")}
+    usual = (400, 401, 403, 405, 429, 500, 503)
+    told: Responses = {
+        status: {"model": PersonalizerFailure, "description": MEANINGS[status]}
         for status in sorted({*usual, *statuses})
     }
+    told["4XX"] = {"model": PersonalizerFailure, "description": "Another mistake in the call"}
+    return told
 
 
 def _failed(failure: Failure) -> Response:

@@ -8,13 +8,17 @@ it belongs to. An event of a stranger is its own user: pointer and event are one
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from serving.connect import Client
 from serving.keys import Space
+from serving.personalizer_bodies import RankWords
 from serving.scripts import Script
+
+REWARD: Final = "reward:"
+"""Field of a reward, before the name of its place; of a single action the place has no name."""
+ACTIVATED: Final = "activated"
 
 POINT: Final = Script("""
 redis.call('HSETNX', KEYS[1], 'user', ARGV[1])
@@ -55,7 +59,8 @@ class KeptEvent:
     """Hash of its name."""
     user: str
     """Hashed user; the hash of the event for a stranger."""
-    answer: bytes
+    answer: str
+    """JSON, without the name of the event."""
     decisions: tuple[str, ...]
     """Ids of the deferred decisions that wait for its activation."""
 
@@ -76,7 +81,7 @@ class KeptEvents:
             event_of = event
         if answer is None or decisions is None:
             return None
-        return KeptEvent(event, event_of, answer, tuple(json.loads(decisions)))
+        return KeptEvent(event, event_of, answer.decode(), tuple(json.loads(decisions)))
 
     async def _fields(self, user: str, event: str) -> list[bytes | None]:
         key = self._space.event(user, event)
@@ -91,7 +96,7 @@ class KeptEvents:
         found: bytes = await POINT.call(self._redis, keys, user, self._keep_s)
         return found.decode()
 
-    async def keep(self, kept: KeptEvent, text: str) -> bytes:
+    async def keep(self, kept: KeptEvent, text: str) -> str:
         """Write an event and tell the journal; the answer, perhaps of one who was faster."""
         space, user, stranger = self._space, kept.user, kept.user == kept.event
         keys = [
@@ -108,29 +113,40 @@ class KeptEvents:
             "" if stranger else kept.event,
             text,
         )
-        return found
+        return found.decode()
 
     async def mark(self, kept: KeptEvent, name: str, value: str, text: str) -> bool:
         """Note something of an event and tell the journal, the first time; False if it is gone."""
         keys = [self._space.event(kept.user, kept.event), self._space.stream(kept.user)]
         return bool(await MARK.call(self._redis, keys, name, value, text) >= 0)
 
-    async def of_user(self, user: str) -> list[dict[str, Any]]:
-        """All that is kept of a user's events, for an export."""
+    async def told(self, user: str) -> list[RankWords]:
+        """All that is kept of a user's events."""
         found = []
         for event in await self._events(user):
             fields = await self._redis.hgetall(self._space.event(user, event))
-            found.append({name.decode(): value.decode() for name, value in fields.items()})
+            if b"answer" in fields:
+                found.append(_in_words({name.decode(): text for name, text in fields.items()}))
         return found
 
-    async def forget(self, users: Sequence[str]) -> None:
-        """Erase the events of users."""
-        for user in users:
-            for event in await self._events(user):
-                await self._redis.delete(self._space.event(event, event))
-                await self._redis.delete(self._space.event(user, event))
-            await self._redis.delete(self._space.events_of(user))
+    async def forget(self, user: str) -> None:
+        """Erase the events of a user."""
+        for event in await self._events(user):
+            await self._redis.delete(self._space.event(event, event))
+            await self._redis.delete(self._space.event(user, event))
+            await self._redis.srem(self._space.events_of(user), event)  # last: found until then
 
     async def _events(self, user: str) -> list[str]:
         members = await self._redis.smembers(self._space.events_of(user))
         return sorted(event.decode() for event in members)
+
+
+def _in_words(fields: dict[str, bytes]) -> RankWords:
+    rewards = {
+        name.removeprefix(REWARD): float(value)
+        for name, value in fields.items()
+        if name.startswith(REWARD)
+    }
+    return RankWords(
+        answer=json.loads(fields["answer"]), rewards=rewards, activated=ACTIVATED in fields
+    )

@@ -84,7 +84,8 @@ def test_events_of_the_personalizer_door_are_told_and_erased(live, redis_client)
     assert answer.status_code == 201
     assert live.client.post(f"{door}/events/e1/reward", json={"value": 0.5}).status_code == 204
     (rank,) = live.client.get("/v1/users/u1").json()["ranks"]
-    assert rank["answer"] == answer.json()
+    assert rank["answer"].items() <= answer.json().items()
+    assert "ranking" in rank["answer"]
     assert list(rank["rewards"].values()) == [0.5]
     assert erase(live)["ranks"] == 1
     assert about(redis_client, "u1") == []
