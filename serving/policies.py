@@ -28,7 +28,7 @@ from envs.errors import InputError
 from serving.decide import Decider
 from serving.failures import Failure
 from serving.keys import Space
-from serving.lineup import Lineup
+from serving.lineup import Configured, Lineup
 from serving.parcel import Candidate, Parcel, unpack, usable
 from serving.registry import Kept, Registry, Replica, changed
 from serving.settings import Settings
@@ -63,6 +63,8 @@ class Policies:
         self._registry = Registry(space, settings.redis_url)
         self._now = Standing(Decider(catalogue, None))
         self._named: Named | None = None
+        self._configured: Configured | None = None
+        """What a configuration named last, here or elsewhere."""
         self._settled = False
         """Whether the line-up knows what the configuration names."""
         self._fixed = True
@@ -140,7 +142,9 @@ class Policies:
                 logger.warning("Redis says nothing of the policies (%s)", error)
                 if self._named is not None and self.version == 0:
                     self._now = Standing(self._named.candidate.decider)
-            if refused is not None:
+            if refused is not None and self._is_kept(spec):
+                logger.warning("%s is not on this machine: what Redis keeps of it serves", spec)
+            elif refused is not None:
                 self._refuse(refused)
             self.told(self)
             return self._refusals.configured is None
@@ -158,6 +162,11 @@ class Policies:
         if self._now.serving.policy is None:
             self._now = replace(self._now, serving=candidate.decider)
         return None
+
+    def _is_kept(self, spec: str) -> bool:
+        """Whether a folder that is not here is what was configured last, and thus in Redis."""
+        known = self._configured is not None and self._configured.spec == spec
+        return known and not Path(spec).exists()
 
     def _refuse(self, why: str) -> None:
         if why != self._refusals.configured:
@@ -309,6 +318,7 @@ class Policies:
     def _follow(self, kept: Kept) -> None:
         """Let this replica decide as the line-up says, in one assignment."""
         before, lineup = self._now, kept.lineup
+        self._configured = lineup.configured
         standing, refused = follow(before, lineup, lambda name: self._decider(lineup, name))
         version = before.version if refused else kept.version
         self._now = replace(standing, version=version, change=kept.change)

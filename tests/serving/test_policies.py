@@ -281,6 +281,14 @@ def test_a_configured_folder_with_another_content_is_news(here, catalogue, tmp_p
     assert here.names() != first
 
 
+def test_a_configured_folder_is_needed_on_one_machine_only(here, redis_server, catalogue, tmp_path):
+    folder = save(tmp_path / "bundle", catalogue)
+    assert here.configure(str(folder))
+    folder.rename(tmp_path / "elsewhere")
+    with replica(redis_server.url, catalogue, str(folder)) as other:
+        assert (other.names(), other.refused_policy) == (here.names(), None)
+
+
 def test_a_configured_policy_that_is_refused_changes_nothing_and_is_told(here, tmp_path):
     assert not here.configure(str(tmp_path / "nothing"))
     assert here.names() == {"serving": "rule_book"}
