@@ -59,10 +59,17 @@ Room map, each file one concept:
 * ``deployment``: the application in Ray Serve.
 * ``ingress``: HAProxy in front of the replicas.
 * ``journal``: decisions and outcomes, from Redis to Parquet.
+* ``journal_entries``: entries of the streams, held to what a reader will demand.
+* ``journal_rows``: the kinds of rows on disk, each once.
+* ``journal_hours``: their parts, by the hour in which they arrived.
+* ``journal_erasure``: the same without users of whom nothing may stay.
+* ``journal_table``: the log as a table.
 * ``journal_files``: the parts on disk, and the log that is made of them.
+* ``durable``: files that outlive a power cut.
+* ``writer``: the command that keeps the journal; ``writer_process``: the same beside ``up``.
 * ``outcomes``: what came of a decision, in cents.
 * ``journal_log``: the command that makes that log.
 * ``status``: the command that says what is served.
 * ``up``: everything started in order and stopped in order.
-* ``__main__``: the commands ``up``, ``status``, ``journal`` and ``key``.
+* ``__main__``: the commands ``up``, ``writer``, ``journal``, ``status`` and more.
 """

@@ -283,9 +283,9 @@ class _Told:
     def time(self) -> int | None:
         """A time of any clock, whole seconds; None when it is told in another way."""
         value = self.fields.get("time")
-        if type(value) not in (int, float) or not abs(value) <= MOST:
-            return None
-        return int(value)
+        if isinstance(value, int | float) and abs(value) <= MOST:
+            return int(value)
+        return None
 
     def discount(self) -> float:
         value = self.fields.get("discount", 0.0)

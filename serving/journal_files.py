@@ -8,7 +8,7 @@ format that learners and estimators read.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from serving.journal_rows import DECISIONS, MARKS, OUTCOMES, Kind, Tables, read_
 from serving.journal_table import LogTable, shown
 
 CATALOGUE: Final = "catalogue.yaml"
+Tracked = Callable[[list[Path]], Iterable[Path]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +141,9 @@ class JournalFiles:
             left.unlink(missing_ok=True)
         return erase_from_journal(self._journal, until) + erase_from_log(self.log, until)
 
-    def rows(self, kind: Kind) -> pa.Table:
+    def rows(self, kind: Kind, tracked: Tracked = iter) -> pa.Table:
         """All rows of a kind, each once."""
-        return read_parts(kind, self._hours.parts(kind))
+        return read_parts(kind, tracked(self._hours.parts(kind)))
 
     def parts(self, kind: Kind) -> list[Path]:
         """The files of a kind, as they were written."""
@@ -152,12 +153,13 @@ class JournalFiles:
         """Make the log of all parts; the number of decisions in it. See ``merged``."""
         return self.merged(outcome_days).decisions
 
-    def merged(self, outcome_days: float = 0.0) -> Merged:
+    def merged(self, outcome_days: float = 0.0, tracked: Tracked = iter) -> Merged:
         """Make the log of all parts.
 
         Args:
             outcome_days: how long outcomes are awaited before a reward is known; 0 means as long
                 as an offer of the catalogue can be redeemed.
+            tracked: passes on the files that are read, to show how far that is.
 
         Raises:
             OSError: the folder cannot be written.
@@ -166,7 +168,8 @@ class JournalFiles:
             return Merged(0, 0, 0)
         window_s = round((outcome_days or self.catalogue.offer_days) * DAY)
         with self.alone():
-            decided, outcomes, marks = map(self.rows, (DECISIONS, OUTCOMES, MARKS))
+            decided = self.rows(DECISIONS, tracked)
+            outcomes, marks = self.rows(OUTCOMES, tracked), self.rows(MARKS)
             decisions = shown(decided, marks)
             if decisions.num_rows:
                 table = LogTable(self.catalogue, decisions, marks).table(outcomes, window_s)

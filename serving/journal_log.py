@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.progress import track
 
 from envs.errors import InputError
 from serving.journal_files import JournalFiles
+
+MANY: Final = 200
+"""Files from which on reading takes long enough to show how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +38,17 @@ def run_journal(config: JournalConfig) -> None:
     """
     files = JournalFiles.latest(config.run_dir)
     try:
-        merged = files.merged(config.outcome_days)
+        merged = files.merged(config.outcome_days, _tracked)
     except OSError as error:
         raise InputError(f"{files.log} cannot be made: {error}") from None
     if config.json:
         print(json.dumps(asdict(merged) | {"log": str(files.log)}))
     else:
         print(f"{merged.decisions} decisions in {files.log}")
+
+
+def _tracked(files: list[Path]) -> Iterable[Path]:
+    """The files, with a bar on standard error where many are to be read."""
+    console = Console(stderr=True)
+    few = len(files) < MANY or not console.is_terminal
+    return track(files, "reading the journal", console=console, transient=True, disable=few)

@@ -12,6 +12,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from agents.training.settings import TrainConfig, check_training
+from serving.writer import WriterConfig
 from tests.test_cluster import pinned
 
 ROOT = Path(__file__).parent.parent
@@ -27,7 +28,7 @@ SERVICE = "serveConfigV2! rayClusterConfig! serveService"
 CLUSTER = "headGroupSpec! workerGroupSpecs rayVersion! enableInTreeAutoscaling autoscalerOptions"
 HEAD = "rayStartParams! template! serviceType headService enableIngress"
 WORKER = "groupName! replicas minReplicas! maxReplicas! numOfHosts rayStartParams! template!"
-CONTAINER = "name! image! resources! env volumeMounts ports lifecycle"
+CONTAINER = "name! image! command resources! env volumeMounts ports lifecycle"
 
 
 def load(name: str) -> Any:
@@ -90,7 +91,7 @@ def test_every_pod_runs_the_pinned_ray_and_says_how_it_authenticates(name: str) 
     assert cluster_of(name)["rayVersion"] == pinned("ray")
     for group in groups_of(name):
         pod = group["template"]["spec"]
-        (container,) = pod["containers"]
+        container, *_ = pod["containers"]  # KubeRay takes the first for Ray's
         assert_fields(container, CONTAINER)
         assert container["image"] == f"scenelift:ray-{pinned('ray')}-py311"
         assert container["resources"]["requests"] == container["resources"]["limits"]
@@ -143,5 +144,19 @@ def test_the_pods_of_the_service_have_the_environment_that_the_serve_config_asks
     asked = re.findall(r"([A-Z][A-Za-z_]+)=", (ROOT / "serve_config.yaml").read_text())
     assert {"REDIS_URL", "SCENELIFT_USER_SECRET", "SCENELIFT_API_KEYS"} <= set(asked)
     for group in groups_of("serve.yaml"):
-        (container,) = group["template"]["spec"]["containers"]
+        container, *_ = group["template"]["spec"]["containers"]
         assert set(asked) <= {entry["name"] for entry in container["env"]}
+
+
+def test_one_journal_writer_stands_beside_the_service() -> None:
+    head, *workers = groups_of("serve.yaml")
+    ray, writer = head["template"]["spec"]["containers"]
+    assert all(len(group["template"]["spec"]["containers"]) == 1 for group in workers)
+    assert_fields(writer, CONTAINER)
+    assert writer["image"] == ray["image"]
+    assert writer["command"][:4] == ["python", "-m", "serving", "writer"]
+    config = tyro.cli(WriterConfig, args=writer["command"][4:])
+    (mount,) = writer["volumeMounts"]
+    assert config.run_dir.is_relative_to(mount["mountPath"]) and not mount.get("readOnly")
+    assert config.catalogue is not None and config.catalogue.name == "catalogue.yaml"
+    assert [entry["name"] for entry in writer["env"]] == ["REDIS_URL"]

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import redis
 
-from envs.clock import DAY
+from envs.clock import DAY, parse_time
 from envs.errors import InputError
 from serving.journal import JournalWriter
 from serving.journal_files import JournalFiles
@@ -59,6 +59,32 @@ def test_each_kind_of_entry_comes_into_files_of_its_hour(writer, stream, files, 
     assert (row["arrived"], row["shadow"]) == (ARRIVED_MS, None)
     assert files.rows(OUTCOMES)["amount_cents"].to_pylist() == [500]
     assert files.rows(RANKS)["event_id"].to_pylist() == ["e1"]
+
+
+def test_the_log_holds_what_the_service_decided(live, writer, files, stream, catalogue):
+    decisions = [
+        live.offer(f"r{number}", f"u{number}", attributes={"member_tier": "gold"})
+        for number in range(20)
+    ]
+    assert "scenelift_journal_lag 20.0" in live.client.get("/metrics").text
+    assert writer.drain() == 20
+    assert stream.left() == 0
+    assert "scenelift_journal_lag 0.0" in live.client.get("/metrics").text
+    assert files.merge() == 20
+    log = read_log(files.log, catalogue)
+    rows = {decision: row for row, decision in enumerate(log.decision_ids)}
+    for decision in decisions:
+        row = rows[decision["decision_id"]]
+        assert catalogue.actions[log.actions[row]].name == decision["action"]
+        assert log.propensities[row] == decision["propensity"]
+        refused = sum(~log.mask[row])
+        assert 0 < refused <= sum(decision["refused"].values())
+        assert catalogue.scenes[log.scenes[row]].name == "commute"
+        assert log.times[row] == parse_time("2025-03-03T12:00:00Z")
+        assert log.attributes[row, 0] == 2
+        assert np.isnan(log.attributes[row, 1])
+    assert np.isnan(log.rewards).all()
+    assert not log.degraded.any()
 
 
 def test_the_log_holds_what_was_decided_and_what_came_of_it(writer, stream, files, catalogue):
