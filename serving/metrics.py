@@ -25,6 +25,8 @@ from prometheus_client.registry import Collector
 from serving.breaker import STATES, State
 from serving.metrics_folder import MetricsFolder
 
+NO_POLICY: Final = "none"
+"""What decisions call it when there is no policy."""
 REASONS: Final = ("redis", "breaker", "race", "error", "policy")
 DEFERRAL_STATES: Final = ("deferred", "activated", "lapsed")
 SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -97,9 +99,7 @@ class Metrics:
             )
 
         self.replicas = gauge("replicas", "Replicas alive.")
-        self.replicas_ready = gauge(
-            "replicas_ready", "Replicas that have a policy and find Redis there."
-        )
+        self.replicas_ready = gauge("replicas_ready", "Replicas that have a policy.")
         self.breakers = gauge("breaker_replicas", "Replicas, by state of the breaker.", "state")
         self.policies = gauge(
             "policy_replicas", "Replicas, by policy and what it does there.", "policy", "role"
@@ -116,6 +116,7 @@ class Metrics:
         self._roles: dict[str, str] = {}
         self._breaker: State = "closed"
         self.replicas.set(1)
+        self.replicas_ready.set(0)
         self.refused_policies.set(0)
         self.breaker_is("closed")
 
@@ -188,7 +189,6 @@ class Metrics:
         self._breaker = state
         for other in STATES:
             self.breakers.labels(other).set(other == state)
-        self._tell_ready()
 
     def policy_is(self, role: str, policy: str | None) -> None:
         """Another policy has a role in this replica: ``serving``, ``canary`` or ``shadow``."""
@@ -198,7 +198,7 @@ class Metrics:
         if policy is not None:
             self._roles[role] = policy
             self.policies.labels(policy, role).set(1)
-        self._tell_ready()
+        self.replicas_ready.set(self._roles.get("serving", NO_POLICY) != NO_POLICY)
 
     def policy_refused(self, refused: bool) -> None:
         """Whether this replica refuses the policy that it was last asked to serve."""
@@ -207,9 +207,6 @@ class Metrics:
     def version_is(self, version: int) -> None:
         """This replica follows another version of the policies."""
         self.version.set(version)
-
-    def _tell_ready(self) -> None:
-        self.replicas_ready.set("serving" in self._roles and self._breaker == "closed")
 
     def text(
         self,

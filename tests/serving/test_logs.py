@@ -7,6 +7,8 @@ import pytest
 
 from serving import logs
 from serving.logs import Dam, Outages
+from serving.redis_server import RedisServer
+from tests.serving.live import running
 
 
 @pytest.fixture(autouse=True)
@@ -115,3 +117,17 @@ def test_a_flood_from_one_place_is_dammed_and_counted(lines):
     logging.getLogger("serving.decide").error("another place")
     assert len(lines()) == logs.A_MINUTE + 2
     assert [line.get("left_out") for line in lines()[-2:]] == [30, None]
+
+
+def test_an_outage_of_redis_is_one_line_with_its_first_decision(lines, catalogue, tmp_path):
+    with (
+        RedisServer.start(tmp_path / "redis") as server,
+        running(server.url, catalogue, redis_timeout_ms=2_000) as service,
+    ):
+        service.offer("r0", "jane.doe")
+        server.stop()
+        first, *_ = [service.offer(f"r{number}", "jane.doe") for number in range(1, 12)]
+    told = [line for line in lines() if line["logger"] == "serving.logs"]
+    known = [(line["reason"], line["decision_id"], line["policy"]) for line in told]
+    assert known == [("redis", first["decision_id"], "uniform")]
+    assert "jane" not in json.dumps(lines())

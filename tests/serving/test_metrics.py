@@ -108,6 +108,7 @@ def test_what_became_of_calls_and_decisions_is_counted():
 def test_one_state_of_the_breaker_and_one_policy_a_role_are_true_at_a_time():
     metrics = Metrics()
     breaker = Breaker(failures=1, pause_s=0.0, changed=metrics.breaker_is)
+    assert samples(metrics.text(None, True))["scenelift_replicas_ready",] == 0
     metrics.policy_is("serving", "one")
     assert samples(metrics.text(None, True))["scenelift_replicas_ready",] == 1
     metrics.policy_is("serving", "two")
@@ -119,7 +120,6 @@ def test_one_state_of_the_breaker_and_one_policy_a_role_are_true_at_a_time():
     states = [counted["scenelift_breaker_replicas", state] for state in ("closed", "open")]
     assert states == [0, 1]
     assert counted["scenelift_breaker_openings_total",] == 1
-    assert counted["scenelift_replicas_ready",] == 0
     assert counted["scenelift_policy_replicas", "one", "serving"] == 0
     assert counted["scenelift_policy_replicas", "serving", "two"] == 1
 
