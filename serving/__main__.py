@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "writer": Command("serving.writer", "WriterConfig", "run_writer"),
     "journal": Command("serving.journal_log", "JournalConfig", "run_journal"),
     "key": Command("serving.key", "KeyConfig", "run_key"),
+    "describe": Command("serving.describe", "DescribeConfig", "run_describe"),
     "policies": Command("serving.promote", "PoliciesConfig", "run_policies"),
     "load": Command("serving.promote", "LoadConfig", "run_load"),
     "promote": Command("serving.promote", "PromoteConfig", "run_promote"),

@@ -27,6 +27,7 @@ from serving.security import Role
 from serving.service import Service
 
 VERSION: Final = "1"
+TEXT: Final = {"type": "string"}
 DESCRIPTION: Final = """
 Ask what to offer to one user in one scene, or to stay silent; tell what happened next.
 With API keys configured, send yours as `Authorization: Bearer KEY` or `X-API-Key: KEY`.
@@ -78,7 +79,12 @@ def _add_probes(app: FastAPI, service: Service) -> None:
         """Whether decisions are possible, and what takes them."""
         return await service.status()
 
-    @app.get("/metrics", dependencies=analyst, responses=failures(503))
+    @app.get(
+        "/metrics",
+        dependencies=analyst,
+        response_class=Response,
+        responses=failures(503) | {200: {"content": {"text/plain": {"schema": TEXT}}}},
+    )
     async def metrics() -> Response:
         """Counts and times for Prometheus."""
         return Response(await service.metrics_text(), media_type=CONTENT_TYPE_LATEST)
