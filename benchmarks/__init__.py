@@ -26,5 +26,6 @@ Room map, each file one concept:
 * ``faults``: what callers and the journal suffer when something breaks under load: ``fault_kinds``
   break it, ``fault_watch`` calls and judges; ``fault_redis`` is a Redis to be killed, behind
   ``slow_redis``; ``processes`` finds replicas and the journal writer.
+* ``keeping``: bytes a user in Redis, and the memory of replicas over minutes of load.
 * ``world``: how fast the world is, beside RecSim (``recsim_speed``, in a Python of its own).
 """

@@ -44,10 +44,10 @@ FLOOR: Final = "floor"
 PLAIN: Final = "plain"
 AS_IT_COMES: Final = "as_it_comes"
 WAYS: Final = {
-    OURS: "ours: Serve with HAProxy",
-    PLAIN: "ours under plain uvicorn",
+    OURS: "Serve with HAProxy",
+    PLAIN: "plain uvicorn",
     FLOOR: "the floor",
-    AS_IT_COMES: "Ray Serve as it comes",
+    AS_IT_COMES: "Serve as it comes",
 }
 AIMS: Final = {
     "throughput_of_floor": (">=", 0.4),
@@ -278,7 +278,7 @@ def _speeds(repeats: list[dict[str, Any]]) -> Table:
     if batch := [repeat["batch"] for repeat in repeats if "batch" in repeat]:
         failed, silent = (sum(row[name] for row in batch) for name in ("failed", "degraded"))
         speed = median(row["per_second"] for row in batch)
-        table.add_row("ours in batches", f"{speed:,.0f}", "", "", f"{failed}", f"{silent}")
+        table.add_row("in batches", f"{speed:,.0f}", "", "", f"{failed}", f"{silent}")
     return table
 
 
