@@ -1,5 +1,8 @@
 """Export and links over real HTTP on a real Redis: everything that is kept, under every name."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.serving.live import NOON
@@ -108,6 +111,36 @@ def test_caps_follow_the_person(live):
     assert "cap:sms_a_week" not in live.offer("before", user_id="u1", **one)["refused"]
     link(live, "u1", "d1")
     assert live.offer("since", user_id="u1", **one)["refused"]["cap:sms_a_week"] == 6
+
+
+@pytest.mark.slow
+def test_decisions_over_http_while_linking_keep_the_caps_of_the_person(live):
+    only_mail = {"exclude_channels": ["push", "sms", "in_app", "mini_program"]}
+    names = ["u1", "d1", "d2"]
+    linked = threading.Event()
+
+    def mails(name, number):
+        """Whether there is one, and whether it was asked for once linked."""
+        sure = linked.is_set()
+        sent = live.offer(f"{name} {number}", user_id=name, **only_mail)["channel"] == "email"
+        return sent, sent and sure
+
+    def live_on(name):
+        return [mails(name, number) for number in range(40)]
+
+    with ThreadPoolExecutor(6) as pool:
+        lives = [pool.submit(live_on, name) for name in names]
+        link(live, *names)
+        linked.set()
+        sent = [each for life in lives for each in life.result()]
+    contacts = export(live)["state"]["caps"]
+    mail = next(each for each in contacts if each["cap"] == "email_a_week")
+    total, since = (sum(counts) for counts in zip(*sent, strict=True))
+    assert len(mail["contacts"]) == min(3, total)
+    assert since == 0 or total <= 2  # two a day, whoever was contacted
+    assert live.offer("after", user_id="d2", **only_mail)["refused"]["cap:two_a_day"]
+    with ThreadPoolExecutor(6) as pool:
+        assert not any(pool.map(lambda n: mails(names[n % 3], f"again {n}")[0], range(60)))
 
 
 def test_somebody_of_whom_nothing_is_kept_is_unknown(live):
