@@ -26,6 +26,7 @@ Room map, each file one concept:
 * ``faults``: what callers and the journal suffer when something breaks under load: ``fault_kinds``
   break it, ``fault_watch`` calls and judges; ``fault_redis`` is a Redis to be killed, behind
   ``slow_redis``; ``processes`` finds replicas and the journal writer.
+* ``key_timing``: whether the time of a refusal tells how much of a guessed key is right.
 * ``keeping``: bytes a user in Redis, and the memory of replicas over minutes of load.
 * ``world``: how fast the world is, beside RecSim (``recsim_speed``, in a Python of its own).
 """
