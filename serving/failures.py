@@ -116,7 +116,8 @@ def handle_failures(app: FastAPI) -> None:
         assert isinstance(error, HTTPException), "registered for HTTP errors only"
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
         where = f"{request.method} {request.url.path}"
-        return failed(Failure(error.status_code, code, f"{error.detail}: {shortened(where)}"))
+        message = f"{error.detail}: {shortened(where)}"
+        return failed(Failure(error.status_code, code, message, headers=error.headers))
 
     async def on_misfit(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError), "registered for misfits only"
