@@ -57,9 +57,10 @@ RECORD_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "str | None": (str, type(None)),
     "float | None": (float, int, type(None)),
 }
-RECORD: Final = [(item.name, RECORD_TYPES[str(item.type)]) for item in fields(DecisionRecord)]
+_TYPES = {item.name: RECORD_TYPES[str(item.type)] for item in fields(DecisionRecord)}
+RECORD: Final = [(name, _TYPES[name]) for name in DECISIONS.schema.names if name != "arrived"]
 
-_values = attrgetter(*(name for name in DECISIONS.schema.names if name != "arrived"))
+_values = attrgetter(*(name for name, _ in RECORD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +151,11 @@ class EntryReader:
 
     def _decision(self, packed: bytes, arrived_ms: int) -> tuple[Kind, Row]:
         record = DecisionRecord.read(packed)
-        for name, types in RECORD:
-            value = getattr(record, name)
+        values = _values(record)
+        for (name, types), value in zip(RECORD, values, strict=True):
             if type(value) not in types:
                 raise ValueError(f"{name} is a {type(value).__name__}")
-            if isinstance(value, float) and not math.isfinite(value):
+            if type(value) is float and not math.isfinite(value):
                 raise ValueError(f"{name} is {value}")
         for name, size in self._sizes.items():
             if len(getattr(record, name)) != size:
@@ -166,7 +167,7 @@ class EntryReader:
             self._attributes, np.frombuffer(record.attributes, np.float32).tolist(), strict=True
         ):
             _check_attribute(attribute, told)
-        return DECISIONS, (*_values(record), arrived_ms)
+        return DECISIONS, (*values, arrived_ms)
 
     def _check_numbers(self, record: DecisionRecord) -> None:
         mask = np.unpackbits(np.frombuffer(record.mask, np.uint8), count=self._actions)
