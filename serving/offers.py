@@ -187,7 +187,12 @@ class Offers:
         found: list[Reading | None] = list(readings)
         persons = dict(zip((each.identity for each in linked), records, strict=True))
         for place, each in enumerate(asked):
-            if each.user != each.identity and persons[each.identity].person != each.user:
+            if each.user == each.identity:
+                continue
+            record = persons[each.identity]
+            if record.person == each.user:
+                await patience.wait(self._people.finish(each.identity, record))  # keeps it
+            else:
                 self._links.pop(each.identity, None)
                 found[place] = None
                 waiting[numbers[place]] = self._asking.of(each, each.identity)

@@ -29,6 +29,7 @@ for n = 1, (#KEYS - 3) / 3 do
   if stored then written[n] = stored
   elseif late then written[n] = -1
   elseif value ~= '' and redis.call('GETRANGE', user, 1, 8) ~= version then written[n] = 0
+  elseif version ~= '' and redis.call('EXISTS', user) == 0 then written[n] = 0
   else
     local id = string.match(decision, '[^:]*$')
     if value ~= '' then redis.call('SET', user, value, 'EX', ARGV[2]) end
