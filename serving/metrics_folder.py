@@ -38,7 +38,7 @@ class MetricsFolder:
 
         May wait a little for another replica: not to be called where requests are answered.
         """
-        if self._dead():
+        if self._dead() or any(self._path.glob("*.moved")):
             with self._lock(fcntl.LOCK_EX, tries=1) as alone:
                 if alone:  # else another replica is at it
                     self._bury()
@@ -56,15 +56,31 @@ class MetricsFolder:
 
     def _bury(self) -> None:
         """Add up what the dead have counted, and remove their files."""
+        for kind in LASTING:
+            self._replace(kind)
         for path in self._dead():
             kind = path.name.partition("_")[0]
             if kind in LASTING:
-                total = self._path / f"{kind}_{DEAD}.db"
-                new = self._path / f"{kind}.new"
-                new.unlink(missing_ok=True)  # of somebody who was killed while writing it
-                _write_sums(new, [total, path])
-                new.rename(total)
-            path.unlink()
+                _write_sums(self._path / f"{kind}.sums", [self._total(kind), path])
+                path.rename(self._path / f"{kind}.moved")
+                self._replace(kind)
+            else:
+                path.unlink()
+
+    def _replace(self, kind: str) -> None:
+        """Put new sums in the place of the old ones; also those of a replica that was killed here.
+
+        They count from the moment on in which the file that they were made of is moved: whenever
+        this is cut short, nothing counts twice or not at all once it has been begun anew.
+        """
+        sums, moved = self._path / f"{kind}.sums", self._path / f"{kind}.moved"
+        if moved.exists() and sums.exists():
+            sums.rename(self._total(kind))
+        sums.unlink(missing_ok=True)
+        moved.unlink(missing_ok=True)
+
+    def _total(self, kind: str) -> Path:
+        return self._path / f"{kind}_{DEAD}.db"
 
     @contextmanager
     def _lock(self, how: int, tries: int) -> Iterator[bool]:

@@ -1,6 +1,7 @@
 """What is counted, by one replica and by several that share a folder."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serving.breaker import Breaker
 from serving.metrics import Metrics
+from serving.metrics_folder import MetricsFolder
 
 ROOT = Path(__file__).parent.parent.parent
 REPLICA = """
@@ -164,3 +166,43 @@ def test_a_reader_does_not_wait_for_a_replica_that_was_stopped_with_the_lock(rep
     lock = str(tmp_path / "metrics" / "lock")
     other.does(f"import fcntl; held = open({lock!r}, 'ab'); fcntl.flock(held, fcntl.LOCK_EX)")
     assert reader.text(tmp_path / "text")["scenelift_degraded_total", "redis"] == 1
+
+
+class Cut(BaseException):
+    """A process ends here."""
+
+
+@pytest.fixture(scope="module")
+def of_the_dead(tmp_path_factory):
+    """The folder that two replicas have left."""
+    folder = tmp_path_factory.mktemp("dead")
+    for _ in range(2):
+        dead = Replica(folder)
+        dead.does("metrics.count_degraded('redis', 10); metrics.observe('offers', 0.0015)")
+        dead.killed()
+    return folder
+
+
+@pytest.mark.parametrize("steps", range(20))
+def test_adding_up_the_dead_may_be_cut_short_at_any_step(of_the_dead, tmp_path, monkeypatch, steps):
+    folder = shutil.copytree(of_the_dead, tmp_path / "metrics")
+    left = [steps]
+
+    def until_cut(work):
+        def step(*arguments, **options):
+            left[0] -= 1
+            if left[0] < 0:
+                raise Cut
+            return work(*arguments, **options)
+
+        return step
+
+    with monkeypatch.context() as patch:
+        for name in ("rename", "unlink"):
+            patch.setattr(Path, name, until_cut(getattr(Path, name)))
+        with pytest.raises(Cut):
+            MetricsFolder(folder).text()
+    for _ in range(2):
+        counted = samples(MetricsFolder(folder).text())
+        assert counted["scenelift_degraded_total", "redis"] == 20
+        assert counted["scenelift_seconds_count", "offers"] == 2
