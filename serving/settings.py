@@ -10,6 +10,7 @@ from pathlib import Path
 
 from envs.clock import known_zone
 from envs.errors import InputError
+from serving.location import Blur
 from serving.logs import style_of
 from serving.pacing import plan_weights
 
@@ -97,7 +98,7 @@ class Settings:
             budget_plan=_plan(environment),
             defer_s=_whole(environment, "DEFER_S", usual.defer_s, 30 * 86_400),
             rate_limit=_whole(environment, "RATE_LIMIT", usual.rate_limit, 10**6, 0),
-            location=environment.get(f"{PREFIX}LOCATION", usual.location),
+            location=_location(environment, usual.location),
             policies_dir=str(Path(environment.get(f"{PREFIX}POLICIES_DIR", "")).absolute()),
         )
 
@@ -120,6 +121,12 @@ def _days(environment: Mapping[str, str], name: str, default: float) -> float:
     if not 0 <= days <= 3660:
         raise InputError(f"{PREFIX}{name} is {text!r}: give a number of days from 0 to 3660")
     return days
+
+
+def _location(environment: Mapping[str, str], default: str) -> str:
+    text = environment.get(f"{PREFIX}LOCATION", default)
+    Blur.parse(text)
+    return text
 
 
 def _plan(environment: Mapping[str, str]) -> str:

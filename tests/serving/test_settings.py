@@ -36,6 +36,8 @@ def test_settings_are_read_from_the_environment():
         ("DECISION_DAYS", "1.5"),
         ("OUTCOME_DAYS", "nan"),
         ("MAX_BODY_BYTES", ""),
+        ("RATE_LIMIT", "-1"),
+        ("LOCATION", "exact"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name, value):
