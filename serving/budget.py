@@ -103,12 +103,14 @@ class Budget:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._outage = False
+        self._stopping = False
 
     def _slice_cents(self) -> int:
         """Small, so that little lies idle; large enough for some of the dearest action."""
         part = self.cents // max(self._replicas, 1)
         several = max(part // SLICES, min(3 * self._dearest, part // 20))
-        return max(min(max(self._dearest, several), self.cents), 1)
+        slice_cents: int = max(min(max(self._dearest, several), self.cents), 1)
+        return slice_cents
 
     # What the decision path calls, at once.
 
@@ -160,6 +162,7 @@ class Budget:
     async def start(self) -> None:
         """Fetch the first lease and go on in the background; does nothing without a budget."""
         if self.cents and self._task is None:
+            self._stopping = False
             await self._tick_or_log()
             self._task = asyncio.create_task(self._run())
 
@@ -167,19 +170,25 @@ class Budget:
         """Give back what is not used."""
         if self._task is None:
             return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-        self._task = None
+        await self._end()
         self._leases.retire_all()
         due = []
         if self._wish and self._period:  # nobody knows whether it was granted
             due.append((self._period, [(self._wish, 0)]))
         try:
-            await self._count(due)
             await self._correct()
+            await self._count(due)
+            await self._count([])  # those whose spend was changed meanwhile
         except Exception as error:
             logger.warning("budget: leases are left to their deadlines: %s", _named(error))
+
+    async def _end(self) -> None:
+        """End the background task after its tick: a cancelled call may get lost in the client."""
+        if self._task is not None:
+            self._stopping = True
+            self._wake.set()
+            await self._task
+            self._task = None
 
     async def state(self) -> dict[str, float]:
         """The budget of all replicas, for metrics. One round trip, none without a budget."""
@@ -198,7 +207,7 @@ class Budget:
         }
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             await self._pause()
             await self._tick_or_log()
 
