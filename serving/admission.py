@@ -41,7 +41,8 @@ Admit = Callable[[Request], Awaitable[None]]
 def admit(keys: Keys, limits: Limits, least: Role) -> Admit:
     """A dependency that lets only callers of a role or a stronger one pass, and not too often.
 
-    Without keys everybody passes: then only this machine reaches the service.
+    Without keys everybody passes, since only this machine reaches the service then, but for web
+    pages from elsewhere that a browser on it has open.
 
     The dependency raises a ``Failure``: 401 ``unauthorized`` for no key of ours, 403 ``forbidden``
     for one of a weaker role, 429 ``rate_limited``.
@@ -49,6 +50,7 @@ def admit(keys: Keys, limits: Limits, least: Role) -> Admit:
 
     async def pass_or_refuse(request: Request) -> None:
         if not keys.entries:
+            _require_own_page(request)
             _count(limits.known, request, _address(request))
             return
         key = keys.find(shown_key(request))
@@ -85,6 +87,12 @@ def shown_key(request: Request) -> str:
             return shown
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else ""
+
+
+def _require_own_page(request: Request) -> None:
+    """Refuse what a browser sends for a page that is not ours; other callers never say this."""
+    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        raise Failure(403, "forbidden", "without API keys, pages of other sites may not call")
 
 
 def _count(limit: Limit, request: Request, caller: str) -> None:

@@ -51,6 +51,7 @@ CALLERS = {
     "analyst": ("key-of-an-analyst", Role.ANALYST),
     "admin": ("key-of-an-admin", Role.ADMIN),
 }
+ODD = (b"", "schl\u00fcssel".encode(), b"\xff\xfe", b"\xed\xa0\x80", b"x" * 60_000)
 KEYS = ",".join(entry_of(Role(role), key) for key, role in CALLERS.values() if role)
 
 
@@ -86,6 +87,36 @@ def test_every_row_but_those_of_the_pages_is_documented(guarded):
     paths = guarded.client.get("/openapi.json").json()["paths"]
     documented = {f"{method.upper()} {path}" for path, ways in paths.items() for method in ways}
     assert documented == {row for row in TABLE if not row.startswith(PAGES)}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        *({name: value} for name in ("x-api-key", "ocp-apim-subscription-key") for value in ODD),
+        *({"authorization": b"Bearer " + value} for value in ODD[1:]),
+        *({"authorization": value} for value in ODD),
+        {"authorization": b"Basic key-of-an-admin"},
+        {"authorization": b"key-of-an-admin"},
+        {"x-api-key": b"key-of-nobody", "authorization": b"Bearer key-of-an-admin"},
+    ],
+    ids=lambda headers: str(headers)[:60],
+)
+def test_what_cannot_be_a_key_is_unknown_and_no_error(guarded, headers):
+    answer = guarded.client.get("/v1/policies", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("header", ["X-API-Key", "Ocp-Apim-Subscription-Key"])
+def test_a_key_may_come_in_the_headers_that_callers_have(guarded, header):
+    assert guarded.client.get("/v1/policies", headers={header: "key-of-an-admin"}).is_success
+
+
+def test_without_keys_pages_of_other_sites_may_not_call(bundled_redis, catalogue):
+    with running(bundled_redis.url, catalogue) as service:
+        path = "/v1/policies:rollback"  # takes no body, so a browser would not ask first
+        for site, refused in (("cross-site", True), ("same-site", True), ("same-origin", False)):
+            answer = service.client.post(path, headers={"sec-fetch-site": site})
+            assert (answer.status_code == 403) == refused
 
 
 @pytest.mark.parametrize("call", TABLE)
