@@ -62,15 +62,15 @@ def run_writer(config: WriterConfig) -> None:
         InputError: something that the caller can mend keeps it from starting.
     """
     logs.start(logs.style_of(os.environ), "writer")
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
     url = config.redis or os.environ.get("REDIS_URL", "")
     if not url:
         raise InputError("no Redis is named: set REDIS_URL or give --redis redis://HOST:PORT/0")
     catalogue = load_catalogue(config.catalogue)
     with only_writer(config.run_dir):
         files = begun(config.run_dir, catalogue)
+        stopped = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopped.set())
         keeper = Keeper(lambda: opened(url, catalogue, files), files)
         folder = files.described.parent
         if not config.json:
@@ -164,8 +164,7 @@ class Keeper:
         """Write what waits; for how many seconds to pause then."""
         try:
             written = self._drain()
-            if written < FULL:
-                self._go_round()
+            self._go_round()
         except UNREACHABLE as error:
             if not self._failures:
                 logger.warning("the journal waits, nothing is lost: %s", told(error))
