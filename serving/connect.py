@@ -15,11 +15,15 @@ from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster as SyncRedisCluster
+from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry as SyncRetry
 
 Client: TypeAlias = Any
 """A ``redis.asyncio`` client of one server or of a cluster. Its own types differ in every call."""
 SyncClient: TypeAlias = Any
+
+GONE: Final = (RedisError, RedisClusterException, OSError)
+"""What is raised where Redis does not answer; the exceptions of a cluster are no RedisError."""
 
 CLUSTER: Final = "+cluster"
 CONNECTIONS: Final = 256

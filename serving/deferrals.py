@@ -9,14 +9,13 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from redis.exceptions import RedisError
-
 from envs.catalogue import Catalogue
 from envs.decisions import EventKind, Events
 from envs.rules import Rules
 from envs.users import UserState, advance
 from serving.asking import EPOCH_S
 from serving.budget import Budget
+from serving.connect import GONE
 from serving.decide import stand
 from serving.failures import Failure
 from serving.metrics import Metrics
@@ -85,7 +84,7 @@ class Deferrals:
                 for _ in range(TRIES):
                     if await self._activated(decision_id, moment):
                         return
-        except (RedisError, OSError, Contended):
+        except (*GONE, Contended):
             pass
         raise Failure(503, "not_ready", "the activation was not kept: ask again")
 
@@ -159,7 +158,7 @@ class Deferrals:
         while True:
             try:
                 await self.sweep()
-            except (RedisError, OSError) as error:
+            except GONE as error:
                 logger.debug("deferred decisions are not looked after: %s", type(error).__name__)
             await asyncio.sleep(SWEEP_S)
 

@@ -11,12 +11,12 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from redis.exceptions import RedisError
 
 from envs.catalogue import Catalogue
 from envs.decisions import EventKind, Events
 from envs.users import UserState, advance
 from serving.bodies import KIND_NUMBER, EventBody, EventsAnswer, EventsRequest, ReportedKind
+from serving.connect import GONE
 from serving.failures import Failure
 from serving.metrics import Metrics
 from serving.people import Contended, People
@@ -81,7 +81,7 @@ class Happenings:
             async with asyncio.timeout(PATIENCE_S):
                 await self._require_own_decisions(told)
                 counted = await self._keep(told)
-        except (RedisError, OSError, Contended) as error:
+        except (*GONE, Contended) as error:
             raise _not_kept(f"Redis does not answer in time ({type(error).__name__})") from None
         for event, new in zip(told, counted, strict=True):
             self._metrics.count_events(event.body.kind.value, "accepted" if new else "repeated")

@@ -18,9 +18,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import redis
-from redis.exceptions import RedisClusterException
-
 from envs.catalogue import Catalogue
 from serving.connect import connect_sync
 from serving.journal_entries import Entry, EntryReader, Erasure
@@ -188,7 +185,3 @@ class JournalWriter:
         for stream, chosen in ids.items():
             pipeline.xack(stream, GROUP, *chosen)
         pipeline.execute()
-
-
-UNREACHABLE: Final = (redis.RedisError, RedisClusterException, OSError)
-"""What a writer lives through: Redis that does not answer, a disk that is full."""

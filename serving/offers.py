@@ -8,14 +8,13 @@ from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from redis.exceptions import RedisError
-
 from envs.catalogue import SILENCE, Catalogue
 from serving.answers import silence
 from serving.asking import Asking
 from serving.bodies import OfferRequest
 from serving.breaker import Breaker
 from serving.budget import Budget
+from serving.connect import GONE
 from serving.logs import Outages
 from serving.metrics import Metrics
 from serving.patience import Patience
@@ -116,7 +115,7 @@ class Offers:
             return "breaker", None
         try:
             await self._decide_all(waiting, answers)
-        except (RedisError, OSError) as error:
+        except GONE as error:
             if not isinstance(error, Late):
                 self._breaker.failed()
             return "redis", None

@@ -9,11 +9,11 @@ from typing import Annotated, Final, TypeVar
 
 from fastapi import Depends, FastAPI, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
-from redis.exceptions import RedisError
 
 from envs.clock import EPOCH
 from serving.admission import admit
 from serving.bodies import Id, read_body
+from serving.connect import GONE
 from serving.documents import BODY, failures, takes
 from serving.erasure import Erasure
 from serving.export import Export, UserAnswer
@@ -117,7 +117,7 @@ async def _in_time(work: Awaitable[Result]) -> Result:
     try:
         async with asyncio.timeout(PATIENCE_S):
             return await work
-    except (RedisError, OSError, Contended):
+    except (*GONE, Contended):
         message = "Redis does not answer in time: call again, what is done stays done"
         raise Failure(503, "not_ready", message) from None
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import numpy as np
-from redis.exceptions import RedisError
 
 from envs.catalogue import SILENCE, Catalogue
 from serving.asking import EPOCH_S
+from serving.connect import GONE
 from serving.context import Context, Heard
 from serving.deferrals import Deferrals
 from serving.failures import Failure, shortened
@@ -337,7 +337,7 @@ async def _kept(work: Awaitable[Result]) -> Result:
     try:
         async with asyncio.timeout(PATIENCE_S):
             return await work
-    except (RedisError, OSError, Contended):
+    except (*GONE, Contended):
         raise _not_kept() from None
 
 

@@ -20,11 +20,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from redis.exceptions import RedisError
-
 from envs.catalogue import Catalogue
 from envs.decisions import Policy
 from envs.errors import InputError
+from serving.connect import GONE
 from serving.decide import Decider
 from serving.failures import Failure
 from serving.keys import Space
@@ -138,7 +137,7 @@ class Policies:
             refused = self._take(spec)
             try:
                 self._catch_up()
-            except (RedisError, OSError) as error:
+            except GONE as error:
                 logger.warning("Redis says nothing of the policies (%s)", error)
                 if self._named is not None and self.version == 0:
                     self._now = Standing(self._named.candidate.decider)
@@ -251,7 +250,7 @@ class Policies:
     def close(self) -> None:
         """Tell the others that this replica ends, and give the connections back."""
         if self._answered and not self._fixed:
-            with suppress(RedisError, OSError):
+            with suppress(*GONE):
                 self._registry.leave(self.replica)
         self._registry.close()
 
@@ -275,7 +274,7 @@ class Policies:
                 late = self._refusals.followed and time.monotonic() >= self._refusals.again_at
                 if change != self._now.change or not self._settled or late:
                     self._catch_up()
-            except (RedisError, OSError) as error:
+            except GONE as error:
                 if self._answered:
                     logger.warning("Redis says nothing of the policies (%s): they stay", error)
                 self._answered = False

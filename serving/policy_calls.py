@@ -15,11 +15,11 @@ from uuid import uuid4
 
 from fastapi import Depends, FastAPI, Header, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
-from redis.exceptions import RedisError
 
 from envs.errors import InputError
 from serving.admission import admit
 from serving.bodies import read_body
+from serving.connect import GONE
 from serving.documents import BODY, failures, takes
 from serving.failures import Failure
 from serving.lineup import Canary, Loaded, Name
@@ -208,7 +208,7 @@ async def _asked(call: Callable[[], Result]) -> Result:
     """
     try:
         return await to_thread(call)
-    except (RedisError, OSError):
+    except GONE:
         raise Failure(503, "not_ready", "Redis does not answer: ask again") from None
     except InputError as error:
         raise Failure(503, "not_ready", str(error)) from None

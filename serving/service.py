@@ -8,8 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from redis.exceptions import RedisError
-
 from agents.baselines import is_baseline
 from agents.policy import load_bundle, load_policy
 from envs.catalogue import Catalogue, load_catalogue
@@ -18,6 +16,7 @@ from serving.admission import Limits
 from serving.bodies import DecisionAnswer
 from serving.breaker import Breaker
 from serving.budget import Budget
+from serving.connect import GONE
 from serving.deferrals import Deferrals, unknown_decision
 from serving.events import Happenings
 from serving.explain import DECISION_ID, Explaining
@@ -71,7 +70,7 @@ class Service:
 
     async def start(self) -> None:
         """Do before the first call what would make it late, and begin what goes on beside calls."""
-        with suppress(RedisError, OSError):
+        with suppress(*GONE):
             async with asyncio.timeout(PATIENCE_S):
                 await self.store.load_scripts()
         await self.policies.start()
@@ -108,7 +107,7 @@ class Service:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await self.store.ping()
-        except (RedisError, OSError):
+        except GONE:
             raise Failure(503, "not_ready", "Redis does not answer") from None
         return {
             "ready": True,
@@ -122,7 +121,7 @@ class Service:
     async def metrics_text(self) -> bytes:
         """The metrics of this service."""
         lag, budget = None, None
-        with suppress(RedisError, OSError):
+        with suppress(*GONE):
             async with asyncio.timeout(PATIENCE_S):
                 lag = await self.store.journal_lag()
                 budget = await self.budget.state() if self.settings.budget_cents else None
@@ -158,7 +157,7 @@ class Service:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 fields = await self.store.decision(decision_id)
-        except (RedisError, OSError):
+        except GONE:
             raise Failure(503, "not_ready", "Redis does not answer: ask again") from None
         if fields is None or "record" not in fields:
             raise unknown_decision()

@@ -191,7 +191,7 @@ class Store:
 
     def _event_arguments(self, commit: EventsCommit) -> tuple[list[str], list[Any]]:
         bucket = bucket_of(commit.user)
-        near = {decision for decision, _, _ in commit.texts if _in(bucket, decision)}
+        near = {each for each, _, _ in commit.texts if each and _in(bucket, each)}
         place = {decision: number for number, decision in enumerate(sorted(near), start=1)}
         keys = [self.space.user(commit.user), self.space.stream(commit.user)]
         keys += [self.space.decision(decision) for decision in place]
@@ -308,8 +308,8 @@ def _by_slot(places: Sequence[Any]) -> Iterator[list[int]]:
             yield numbers[start : start + AT_ONCE]
 
 
-def _in(bucket: int, decision_id: str | None) -> bool:
-    return decision_id is not None and bucket_of(user_of(decision_id)) == bucket
+def _in(bucket: int, decision_id: str) -> bool:
+    return bucket_of(user_of(decision_id)) == bucket
 
 
 def _written(result: Any) -> Written:

@@ -21,8 +21,9 @@ from redis.exceptions import RedisClusterException
 from envs.catalogue import Catalogue, load_catalogue
 from envs.errors import InputError
 from serving import logs
+from serving.connect import GONE
 from serving.durable import lock_file
-from serving.journal import UNREACHABLE, JournalWriter
+from serving.journal import JournalWriter
 from serving.journal_files import JournalFiles
 
 logger = logging.getLogger(__name__)
@@ -165,7 +166,7 @@ class Keeper:
         try:
             written = self._drain()
             self._go_round()
-        except UNREACHABLE as error:
+        except GONE as error:
             if not self._failures:
                 logger.warning("the journal waits, nothing is lost: %s", told(error))
             pause_s = PAUSES_S[min(self._failures, len(PAUSES_S) - 1)]
@@ -185,7 +186,7 @@ class Keeper:
             while self._drain():
                 if time.monotonic() > deadline:
                     return False
-        except UNREACHABLE as error:
+        except GONE as error:
             logger.error(
                 "the journal could not be emptied, the rest stays in Redis: %s", told(error)
             )
