@@ -125,6 +125,7 @@ def status_of(guarded, key):
     return guarded.client.post("/v1/offers", json=OFFER, headers={"x-api-key": key})
 
 
+@pytest.mark.promise("rate-limit")
 def test_a_key_that_calls_too_often_is_told_when_to_call_again(guarded, halted):
     assert [status_of(guarded, "one").status_code for _ in range(4)] == [200, 200, 200, 429]
     refused = status_of(guarded, "one")
@@ -136,6 +137,7 @@ def test_a_key_that_calls_too_often_is_told_when_to_call_again(guarded, halted):
     assert status_of(guarded, "one").status_code == 200
 
 
+@pytest.mark.promise("keys-hashed")
 def test_guessing_keys_is_slow_and_harms_nobody_who_has_one(guarded, halted):
     answers = [status_of(guarded, f"guess {number}").status_code for number in range(102)]
     assert answers == [401] * 100 + [429] * 2
@@ -153,3 +155,20 @@ def test_a_batch_counts_once_for_each_started_hundred(rows, calls, clock):
     assert limits_of_all.known.take("shop") == 0.0
     charge(request, limits_of_all, rows)
     assert taken(limits_of_all.known, "shop") == 20 - calls
+
+
+@pytest.mark.parametrize("path", ["/v1/offers:batch", "/v1/events"])
+def test_a_large_body_is_let_in_and_waited_for_afterwards(guarded, halted, path):
+    users = [f"u{number}" for number in range(350)]
+    told = {"kind": "viewed", "time": NOON}
+    offers = [OFFER | {"request_id": "b", "user_id": user} for user in users]
+    events = [told | {"event_id": user, "user_id": user} for user in users]
+    body = {"offers": offers} if path.endswith("batch") else {"events": events}
+    key = {"x-api-key": "one"}
+    assert guarded.client.post(path, json=body, headers=key).status_code == 200
+    refused = status_of(guarded, "one")  # four calls of three: one is owed, one wanted
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    halted.now += 0.66
+    assert status_of(guarded, "one").status_code == 429
+    halted.now += 0.01
+    assert status_of(guarded, "one").status_code == 200
