@@ -72,6 +72,7 @@ def test_a_small_disk_is_given_back(tmp_path):
     assert not os.path.ismount(tmp_path / "disk")
 
 
+@pytest.mark.promise("faults-under-load")
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", list(FAULTS))
 def test_a_short_fault_loses_nothing(fault):

@@ -61,6 +61,7 @@ def test_spend_that_ends_beside_its_plan_is_named():
     ]
 
 
+@pytest.mark.promise("caps-exact")
 @pytest.mark.slow
 def test_a_short_hammering_breaks_no_promise():
     command = [sys.executable, "-m", "benchmarks.hammer", "--seconds", "5", "--replicas", "2"]

@@ -53,6 +53,7 @@ def test_a_broken_promise_is_named(user_bytes, low, said):
     assert broken_promises(found) == said
 
 
+@pytest.mark.promise("kilobyte")
 @pytest.mark.slow
 def test_a_thousand_users_take_less_than_a_kilobyte_each():
     command = [sys.executable, "-m", "benchmarks.keeping", "--users", "1000", "--minutes", "0"]

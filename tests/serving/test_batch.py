@@ -22,6 +22,7 @@ def ask(service, bodies):
     return answer.json()["decisions"]
 
 
+@pytest.mark.promise("same-in-a-batch")
 def test_a_batch_answers_as_single_requests_do(live, redis_client):
     bodies = [
         request(number, time_zone="Asia/Tokyo" if number % 3 else None) for number in range(60)
@@ -32,6 +33,7 @@ def test_a_batch_answers_as_single_requests_do(live, redis_client):
     assert together == [live.client.post("/v1/offers", json=body).json() for body in bodies]
 
 
+@pytest.mark.promise("same-in-a-batch")
 def test_the_same_user_is_decided_for_in_turn(live, redis_client, catalogue):
     """Two a day: the cap sees the decisions before it in the same batch."""
     bodies = [request(number, "u1") for number in range(12)]
@@ -42,6 +44,7 @@ def test_the_same_user_is_decided_for_in_turn(live, redis_client, catalogue):
     assert together == [live.client.post("/v1/offers", json=body).json() for body in bodies]
 
 
+@pytest.mark.promise("same-request")
 def test_a_repeated_request_of_a_batch_gets_one_answer(live):
     first = ask(live, [request(1), request(2)])
     again = ask(live, [request(2), request(1), request(1)])
@@ -72,6 +75,7 @@ def records(redis_client):
     return found
 
 
+@pytest.mark.promise("budget-exact")
 def test_a_batch_spends_no_more_than_the_budget(redis_server, redis_client, catalogue):
     """Whoever comes when the money is short may have only what is still affordable."""
     settings = {"budget_cents": 2_000, "budget_plan": ",".join(["1", *["0"] * 23])}

@@ -44,6 +44,7 @@ def error_of(answer, status):
     return answer.json()["error"]["code"]
 
 
+@pytest.mark.promise("bodies-bounded")
 @PATHS
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "identity, gzip", "zip"])
 def test_a_compressed_body_is_refused_unopened(service, path, encoding):
@@ -57,6 +58,7 @@ def test_a_body_that_says_it_is_not_compressed_is_taken(service):
     assert answer.status_code == 200
 
 
+@pytest.mark.promise("bodies-bounded")
 @PATHS
 @pytest.mark.parametrize(
     "body",
@@ -106,6 +108,7 @@ def test_a_length_that_is_none_is_refused(service, length):
     assert answer.startswith("HTTP/1.1 4")
 
 
+@pytest.mark.promise("bodies-bounded")
 def test_chunks_are_counted_whatever_they_add_up_to(service):
     chunk = b"4000\r\n" + b" " * 0x4000 + b"\r\n"
     answer = raw(service, head("Transfer-Encoding: chunked"), chunk * 13)
@@ -129,6 +132,7 @@ def test_a_body_beyond_its_length_is_not_read(service):
     assert "HTTP/1.1 400 " in answer, "what followed is no request"
 
 
+@pytest.mark.promise("bodies-bounded")
 def test_a_body_that_does_not_come_is_not_waited_for(service, monkeypatch):
     monkeypatch.setattr(bodies, "BODY_WITHIN_S", 0.05)
     answer = raw(service, head("Content-Length: 100"), b'{"request_id":')

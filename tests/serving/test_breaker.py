@@ -41,6 +41,7 @@ def test_failures_that_are_not_in_a_row_open_nothing(clock):
     assert breaker.state == "closed" and breaker.allows()
 
 
+@pytest.mark.promise("breaker")
 def test_one_probe_is_let_through_after_the_pause_and_its_success_closes(clock):
     breaker = opened(clock)
     assert breaker.state == "open" and not breaker.allows()
@@ -71,6 +72,7 @@ def test_the_pause_doubles_with_each_failed_probe_up_to_the_longest(clock):
     assert breaker.allows(), "the first pause of the next outage is short again"
 
 
+@pytest.mark.promise("breaker")
 def test_a_probe_that_is_never_heard_of_again_holds_nobody_up(clock):
     breaker = opened(clock)
     clock.now += PAUSE_S

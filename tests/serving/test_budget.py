@@ -118,6 +118,7 @@ def test_what_is_not_enough_is_not_reserved(town):
     asyncio.run(story())
 
 
+@pytest.mark.promise("budget-back")
 def test_the_money_of_a_dead_replica_comes_back_and_what_it_committed_counts(town):
     async def story():
         async with town() as place:
@@ -135,6 +136,7 @@ def test_the_money_of_a_dead_replica_comes_back_and_what_it_committed_counts(tow
     asyncio.run(story())
 
 
+@pytest.mark.promise("budget-back")
 def test_a_commit_of_unknown_fate_is_counted_after_the_deadline(town):
     async def story():
         async with town() as place:
@@ -151,6 +153,7 @@ def test_a_commit_of_unknown_fate_is_counted_after_the_deadline(town):
     asyncio.run(story())
 
 
+@pytest.mark.promise("budget-back")
 def test_an_idle_replica_gives_its_lease_to_one_that_needs_it(town):
     async def story():
         async with town(budget_cents=891, replicas=1) as place:
@@ -356,6 +359,7 @@ async def spend(place, budget, chance, until_s, dearest=300):
             budget.unspent(reservation)
 
 
+@pytest.mark.promise("budget-exact")
 @pytest.mark.slow
 @pytest.mark.parametrize("budget_cents", [30_000, 400_000])
 def test_many_replicas_that_crash_at_random_never_spend_more_than_the_budget(town, budget_cents):
@@ -381,6 +385,7 @@ def test_many_replicas_that_crash_at_random_never_spend_more_than_the_budget(tow
     asyncio.run(story())
 
 
+@pytest.mark.promise("budget-spent")
 @pytest.mark.slow
 def test_a_budget_is_spent_to_one_per_cent_where_demand_is_ample(town):
     async def story():

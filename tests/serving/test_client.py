@@ -116,6 +116,7 @@ def test_a_time_without_a_zone_and_a_url_of_no_service_are_refused_at_once(clien
         Client("service:8000")
 
 
+@pytest.mark.promise("client-outage")
 def test_a_service_that_is_down_means_silence_for_offers_and_an_error_for_events():
     with scripted() as url:
         pass
@@ -137,6 +138,7 @@ def test_a_service_that_is_down_means_silence_for_offers_and_an_error_for_events
         awaited(url, lambda c: c.tell([BOUGHT]), patience_s=0.1)
 
 
+@pytest.mark.promise("client-retries")
 def test_dropped_connections_are_tried_again_until_the_service_answers(service):
     with wire(service.url) as proxy:
         with Client(proxy.url, timeout_s=LONG_S, patience_s=LONG_S) as client:
@@ -148,6 +150,7 @@ def test_dropped_connections_are_tried_again_until_the_service_answers(service):
         assert told.accepted == 1
 
 
+@pytest.mark.promise("client-retries")
 def test_a_lost_answer_is_asked_for_again_and_counts_once(service, client):
     with wire(service.url) as proxy, Client(proxy.url, timeout_s=LONG_S) as through:
         proxy.drop_answers = 1
@@ -181,6 +184,7 @@ def test_the_service_says_how_long_to_wait_but_not_beyond_the_time_in_all():
         client.tell([BOUGHT])  # at once: waiting is hopeless
 
 
+@pytest.mark.promise("client-outage")
 def test_a_service_that_never_answers_or_trickles_is_left_in_time():
     def trickle(caller):
         caller.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")

@@ -27,6 +27,7 @@ def pushing(redis_server, redis_client, catalogue):
         yield service
 
 
+@pytest.mark.promise("defer")
 def test_a_deferred_decision_counts_only_once_it_is_activated(pushing):
     first = pushing.offer("r1", defer=True)
     assert (first["action"], first["deferred"]) == ("content/push", True)
@@ -43,6 +44,7 @@ def test_a_deferred_decision_counts_only_once_it_is_activated(pushing):
     )
 
 
+@pytest.mark.promise("defer-within-rules")
 def test_an_activation_that_would_break_a_cap_says_not_to_show_it(pushing):
     first, second = pushing.offer("r1", defer=True), pushing.offer("r2", defer=True)
     assert activate(pushing, first["decision_id"], time=LATER).status_code == 200
@@ -61,6 +63,7 @@ def test_what_cannot_be_activated_is_said(pushing):
     assert code(wrong) == (422, "invalid_time")
 
 
+@pytest.mark.promise("defer")
 def test_a_decision_that_is_never_shown_lapses_and_gives_its_budget_back(
     redis_server, redis_client, catalogue
 ):
@@ -82,6 +85,7 @@ def test_a_decision_that_is_never_shown_lapses_and_gives_its_budget_back(
     assert sum(spent) == 0
 
 
+@pytest.mark.promise("defer")
 def test_activations_at_the_same_time_count_once(pushing):
     decision_id = pushing.offer("r1", defer=True)["decision_id"]
     statuses = []

@@ -39,6 +39,8 @@ def counted(service, name):
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
 
 
+@pytest.mark.promise("degraded")
+@pytest.mark.promise("events-acknowledged")
 @pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["gone", "hangs"])
 def test_an_offer_is_answered_with_silence_before_redis_gives_up(own_redis, catalogue, trouble):
@@ -66,6 +68,7 @@ def test_an_offer_is_answered_with_silence_before_redis_gives_up(own_redis, cata
         assert counted(service, "scenelift_ready") == 0
 
 
+@pytest.mark.promise("late-is-never")
 def test_a_decision_that_nobody_waits_for_is_not_written_later(own_redis, catalogue):
     """Redis hangs between reading and committing; what was sent reaches it when it wakes."""
     with running(own_redis.url, catalogue, "constant:content/email") as service:
@@ -91,6 +94,7 @@ def test_a_decision_that_nobody_waits_for_is_not_written_later(own_redis, catalo
             assert len(list(client.scan_iter("sl:*:d:*"))) == 1
 
 
+@pytest.mark.promise("breaker")
 @pytest.mark.slow
 def test_decisions_go_on_once_redis_answers_again(own_redis, catalogue):
     with running(own_redis.url, catalogue, redis_timeout_ms=2_000) as service:
@@ -105,6 +109,7 @@ def test_decisions_go_on_once_redis_answers_again(own_redis, catalogue):
         assert service.offer("r1") == first
 
 
+@pytest.mark.promise("redis-restart")
 def test_a_redis_that_was_restarted_has_kept_everything(own_redis, catalogue, tmp_path):
     """The scripts are lost with a restart, the users and decisions are not."""
     with running(own_redis.url, catalogue, redis_timeout_ms=5_000) as service:
@@ -119,6 +124,7 @@ def test_a_redis_that_was_restarted_has_kept_everything(own_redis, catalogue, tm
         assert service.tell(EVENT) == {"accepted": 0, "repeated": 1}
 
 
+@pytest.mark.promise("redis-restart")
 def test_forgotten_scripts_are_loaded_again(live, redis_client):
     live.offer("r1")
     live.tell(EVENT)
@@ -128,6 +134,7 @@ def test_forgotten_scripts_are_loaded_again(live, redis_client):
     assert live.tell(EVENT | {"event_id": "e2"}) == {"accepted": 1, "repeated": 0}
 
 
+@pytest.mark.promise("redis-restart")
 def test_connections_that_broke_are_replaced(live, redis_client):
     live.offer("r1")
     redis_client.client_kill_filter(_type="normal", skipme=True)

@@ -54,6 +54,7 @@ def told_to_forget(live, redis_client, user_id):
     return b"x" in last and json.loads(last[b"x"]) == {"users": [hashed]}
 
 
+@pytest.mark.promise("erasure")
 def test_nothing_of_an_erased_person_stays_under_any_name(live, redis_client):
     for number, user_id in enumerate(("u1", "d1", "d2", "u9")):
         live.offer(f"r{number}", user_id=user_id)
@@ -183,6 +184,7 @@ def test_an_erasure_at_any_point_of_a_merge_leaves_nothing_old(in_town):
     in_town(story)
 
 
+@pytest.mark.promise("erasure")
 @pytest.mark.slow
 def test_a_crash_at_any_point_is_gone_on_with_by_the_same_call(in_town):
     async def story(town):

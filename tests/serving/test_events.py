@@ -56,6 +56,7 @@ def test_every_kind_but_contacted_can_be_told():
     }
 
 
+@pytest.mark.promise("events-commute")
 def test_repeated_events_count_once(live, redis_client):
     assert live.tell(*EVENTS) == {"accepted": 7, "repeated": 0}
     first = state_of(live, redis_client)
@@ -67,6 +68,7 @@ def test_an_event_told_twice_in_one_body_counts_once(live):
     assert live.tell(EVENTS[0], EVENTS[1], EVENTS[0]) == {"accepted": 2, "repeated": 1}
 
 
+@pytest.mark.promise("events-commute")
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -85,6 +87,7 @@ def test_the_ids_of_two_users_events_may_be_alike(live):
     assert live.tell(event(1), event(1, user="u2")) == {"accepted": 2, "repeated": 0}
 
 
+@pytest.mark.promise("two-round-trips")
 @ONE_SERVER
 def test_a_thousand_events_of_many_users_take_two_round_trips(
     redis_server, redis_client, catalogue
@@ -110,6 +113,7 @@ def test_a_thousand_events_of_one_user_are_kept(live, redis_client):
     assert live.tell(*events) == {"accepted": 1000, "repeated": 0}
 
 
+@pytest.mark.promise("events-acknowledged")
 def test_events_racing_with_decisions_are_all_kept(live, redis_client):
     """Eight callers tell and ask of one user at once: every event counts."""
     results = []

@@ -21,6 +21,7 @@ def refused(answer, status):
     return answer.json()["error"]
 
 
+@pytest.mark.promise("export")
 def test_everything_that_is_kept_is_told_in_words(live):
     live.tell(
         event(1, "bought", minute=3, amount_cents=5_900),
@@ -100,6 +101,7 @@ def test_a_person_is_told_whole_under_any_name(live):
     assert again == told
 
 
+@pytest.mark.promise("identities")
 def test_caps_follow_the_person(live):
     one = {"exclude_offers": ["off5", "off10", "off20", "off30", "gift"]}
     one |= {"exclude_channels": ["push", "email", "in_app", "mini_program"]}

@@ -105,6 +105,7 @@ def test_the_log_holds_what_was_decided_and_what_came_of_it(writer, stream, file
     assert (row["budget_price"], row["reserved_cents"], row["latitude"]) == (0.25, 0, None)
 
 
+@pytest.mark.promise("not-shown-not-learnt")
 def test_an_offer_that_was_never_shown_is_not_in_the_log(writer, stream, files, catalogue):
     user = hashed(1)
     shown, waiting, lapsed = (stream.decide(user, n, deferred=True) for n in range(3))
@@ -141,6 +142,7 @@ def test_identities_that_lead_to_each_other_are_the_one_of_the_least_name(writer
     assert set(pq.read_table(files.log)["user_id"].to_pylist()) == {hashed(1)}
 
 
+@pytest.mark.promise("journal-once")
 def test_what_is_written_twice_is_in_the_log_once(writer, stream, files, catalogue):
     """As after a crash between writing and letting go."""
     stream.decide(hashed(1))
@@ -175,6 +177,7 @@ def test_what_was_acknowledged_and_not_deleted_is_taken_again(
     assert (stream.left(), decision_ids(files)) == (0, [identity])
 
 
+@pytest.mark.promise("journal-unreadable")
 def test_entries_that_cannot_be_read_are_put_aside_and_block_nothing(
     writer, stream, files, redis_client, catalogue, caplog
 ):
@@ -320,6 +323,7 @@ def everything(folder):
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.promise("erasure")
 def test_nothing_stays_of_a_user_who_is_erased(writer, stream, files, tmp_path):
     gone, identity, other = hashed(1), hashed(2), hashed(3)
     for user in (gone, identity, other):

@@ -101,6 +101,7 @@ def test_a_destination_is_as_far_away_as_asked_also_across_poles_and_the_date_li
     assert distance_m((latitude, longitude), found) == pytest.approx(metres, rel=1e-6, abs=0.5)
 
 
+@pytest.mark.promise("places-blurred")
 @pytest.mark.parametrize("place", PLACES)
 def test_noise_is_planar_laplace_everywhere(place):
     blur = Blur.parse("laplace:500")
@@ -123,6 +124,7 @@ def direction(place, other):
     return math.atan2(east, north) % math.tau
 
 
+@pytest.mark.promise("places-blurred")
 @given(LATITUDES, LONGITUDES, st.binary(max_size=40))
 def test_a_repeated_request_draws_no_second_noise_and_a_noisy_place_has_no_hidden_digits(
     latitude, longitude, seed

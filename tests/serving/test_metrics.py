@@ -135,6 +135,7 @@ def test_the_budget_is_told_when_there_is_one():
     assert not any(name.startswith("scenelift_budget") for name, *_ in without)
 
 
+@pytest.mark.promise("metrics-outlive")
 def test_counts_of_dead_replicas_go_on_counting_and_their_files_go(replicas, tmp_path):
     folder, text = tmp_path / "metrics", tmp_path / "text"
     reader, names = replicas(), ("scenelift_seconds_count", "scenelift_seconds_bucket")

@@ -74,6 +74,7 @@ def call_in_all_ways(client) -> set[int]:
     return seen
 
 
+@pytest.mark.promise("nothing-personal")
 @pytest.mark.slow
 def test_nothing_that_is_logged_names_a_person_a_place_or_a_key(
     catalogue, tmp_path, caplog, monkeypatch

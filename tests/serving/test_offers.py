@@ -24,6 +24,7 @@ def test_a_minimal_request_is_answered(live):
     assert 0 < decision["propensity"] <= 1
 
 
+@pytest.mark.promise("same-request")
 def test_the_same_request_gets_the_same_bytes_and_counts_once(live, redis_client):
     body = {"request_id": "r1", "user_id": "u1", "scene": "commute", "now": NOON}
     first = live.client.post("/v1/offers", json=body)
@@ -52,6 +53,7 @@ def test_an_offer_says_what_to_show_and_until_when(redis_server, redis_client, c
     assert answer["expires_at"] == "2025-03-10T12:00:00Z"
 
 
+@pytest.mark.promise("two-round-trips")
 @ONE_SERVER
 def test_a_decision_takes_two_round_trips(redis_server, redis_client, catalogue):
     with running(redis_server.url, catalogue, redis_timeout_ms=5_000) as service:
@@ -108,6 +110,7 @@ def test_a_user_who_opted_out_is_not_contacted_again(redis_server, redis_client,
     assert answer["refused"]["no_consent"] > 0
 
 
+@pytest.mark.promise("caps-exact")
 def test_racing_requests_of_one_user_cannot_break_a_cap_of_one(
     redis_server, redis_client, catalogue
 ):
@@ -151,6 +154,7 @@ def together(url, bodies):
     return answers
 
 
+@pytest.mark.promise("same-request")
 def test_the_same_request_sent_at_once_is_decided_once(live, redis_client):
     body = {"request_id": "r1", "user_id": "u1", "scene": "commute", "now": NOON}
     answers = together(live.url, [body] * 10)
@@ -175,6 +179,7 @@ def no_model(mask):
     raise RuntimeError("the model is gone")
 
 
+@pytest.mark.promise("policy-fails")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -193,6 +198,7 @@ def test_a_policy_that_fails_is_answered_with_silence(live, answer):
     assert live.offer() == decision
 
 
+@pytest.mark.promise("nothing-personal")
 def test_the_user_id_is_nowhere_in_redis(live, redis_client):
     live.offer(user_id="maria@example.org")
     told = {"event_id": "e1", "user_id": "maria@example.org", "kind": "viewed", "time": NOON}
@@ -201,6 +207,7 @@ def test_the_user_id_is_nowhere_in_redis(live, redis_client):
         assert b"maria" not in redis_client.dump(key) and b"maria" not in key
 
 
+@pytest.mark.promise("true-propensity")
 @pytest.mark.slow
 def test_the_draw_follows_the_propensities(live):
     """Frequencies of 300 decisions of new users: chi-square below its 1e-6 quantile."""

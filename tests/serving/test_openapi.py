@@ -57,6 +57,7 @@ def assert_documented(schema, operation, answer):
         assert answer.json()["error"]["message"], call
 
 
+@pytest.mark.promise("openapi")
 def test_the_kept_description_is_that_of_the_application(schema):
     kept = (ROOT / KEPT).read_text(encoding="utf-8")
     assert kept == as_text(schema), "run `python -m serving describe`"
@@ -84,6 +85,7 @@ def test_every_call_says_what_it_does_and_how_it_fails(schema):
             assert {"400", "408", "413", "415"} <= set(operation["responses"]), call
 
 
+@pytest.mark.promise("openapi")
 def test_what_goes_wrong_is_documented_in_status_and_shape(guarded, schema):
     """Every call with a key of nobody, a weak one, another method, and many wrong bodies."""
     client = guarded.client

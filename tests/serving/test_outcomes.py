@@ -61,6 +61,7 @@ def test_rewards_count_margin_discount_gift_send_refund_and_opt_out(catalogue):
     assert not came.known.any()
 
 
+@pytest.mark.promise("outcomes-corrected")
 @pytest.mark.parametrize(
     ("refund", "left"),
     [

@@ -1,6 +1,7 @@
 """The service and the environment hold the same user and pose the same problem, bit for bit."""
 
 import numpy as np
+import pytest
 
 from envs.clock import HOUR, parse_time, to_datetime
 from envs.decisions import EventKind, Events, Moment
@@ -65,6 +66,7 @@ def seen_by_service(redis_client, catalogue, decision_id):
     raise AssertionError("the journal was not told of the decision")
 
 
+@pytest.mark.promise("same-world")
 def test_one_history_gives_the_same_observation_and_mask_in_both_worlds(
     live, redis_client, catalogue
 ):

@@ -94,6 +94,7 @@ def in_town(redis_server, redis_client, catalogue):
     return run
 
 
+@pytest.mark.promise("cluster")
 def test_what_happens_under_any_identity_happens_to_the_person(in_town):
     async def story(town):
         for user in (A, B, B, C):
@@ -217,6 +218,7 @@ class Mortal:
         return getattr(self.redis, name)
 
 
+@pytest.mark.promise("identities")
 def test_whoever_is_next_finishes_what_a_crash_at_any_point_has_left(in_town):
     async def story(town):
         mortal = Mortal(town.redis)
@@ -253,6 +255,7 @@ async def _live(town, identity, linked: asyncio.Event) -> tuple[int, int]:
     return views, contacts
 
 
+@pytest.mark.promise("identities")
 def test_decisions_while_linking_lose_nothing_and_caps_count_contacts_of_all(in_town):
     async def story(town):
         for turn in range(4):

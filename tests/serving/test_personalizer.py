@@ -77,6 +77,7 @@ def decisions(service):
         return len(list(client.scan_iter("sl:*:d:*")))
 
 
+@pytest.mark.promise("personalizer")
 def test_the_public_sdk_ranks_rewards_and_activates(door):
     client = sdk(door)
     asked = RankRequest(
@@ -163,6 +164,7 @@ def test_known_actions_are_ranked_by_what_serves_within_the_rules(bundled_redis,
         assert rank(service, ["gift/email", "silence"])["rewardActionId"] == "silence"
 
 
+@pytest.mark.promise("personalizer")
 def test_a_rank_of_known_actions_is_a_contact_that_the_caps_count(door):
     """Two contacts a day at most: two events of the user count, the third has nothing left."""
     context = [{"user": {"user_id": "u1"}}, {"scene": "commute"}]
@@ -266,6 +268,7 @@ def test_features_that_are_no_json_are_refused(door):
     assert answer.status_code == 400
 
 
+@pytest.mark.promise("personalizer")
 def test_without_redis_nothing_is_ranked_or_acknowledged(tmp_path, catalogue):
     with RedisServer.start(tmp_path) as server, running(server.url, catalogue) as service:
         rank(service, ARTICLES, "e1")

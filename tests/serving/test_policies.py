@@ -74,6 +74,7 @@ def kept(service):
     return answer.json()
 
 
+@pytest.mark.promise("policy-swap")
 def test_a_loaded_bundle_is_promoted_decides_and_is_rolled_back(service, catalogue, tmp_path):
     save(tmp_path / "bundle", catalogue, figures={"gain": 1.5})
     before = service.offer("r1")
@@ -91,6 +92,7 @@ def test_a_loaded_bundle_is_promoted_decides_and_is_rolled_back(service, catalog
     assert service.client.post("/v1/policies:rollback").status_code == 409
 
 
+@pytest.mark.promise("policy-refused")
 @pytest.mark.parametrize("spoil", [*SPOILT, without_usable_probabilities])
 def test_a_bundle_that_is_refused_changes_nothing(unmoved, catalogue, spoil):
     service, folder = unmoved
@@ -174,6 +176,7 @@ def test_a_change_that_is_sent_again_is_made_once(service):
     assert kept(service)["serving"] == "a"
 
 
+@pytest.mark.promise("replicas-follow")
 def test_replicas_follow_a_change_when_they_ask(here, there, catalogue, tmp_path):
     save(tmp_path / "bundle", catalogue)
     here.load("a", "bundle", "c1", None)
@@ -189,6 +192,7 @@ def test_replicas_follow_a_change_when_they_ask(here, there, catalogue, tmp_path
     assert told == {here.replica: 3, there.replica: 3}
 
 
+@pytest.mark.promise("replicas-follow")
 @pytest.mark.slow
 def test_services_on_one_redis_agree_by_themselves(service, redis_server, catalogue):
     with running(redis_server.url, catalogue) as other:
@@ -203,6 +207,7 @@ def test_services_on_one_redis_agree_by_themselves(service, redis_server, catalo
         assert len(kept(other)["replicas"]) == 2
 
 
+@pytest.mark.promise("replicas-follow")
 def test_a_replica_that_cannot_load_what_serves_keeps_what_it_has(
     here, redis_server, redis_client, catalogue, tmp_path
 ):
@@ -221,6 +226,7 @@ def test_a_replica_that_cannot_load_what_serves_keeps_what_it_has(
         assert (other.refused_policy, other.version) == (None, 4)
 
 
+@pytest.mark.promise("sticky-canary")
 def test_a_share_of_the_users_always_meets_the_canary(here, there):
     here.load("a", "uniform", "c1", None)
     here.change(lambda lineup: lineup.share_with("a", 0.1), "c2", None)
@@ -247,6 +253,7 @@ def test_another_canary_meets_other_users(here):
     assert 350 < len(met[0] & met[1]) < 650
 
 
+@pytest.mark.promise("sticky-canary")
 def test_who_shadows_is_not_acted_on(here):
     here.load("a", "uniform", "c1", None)
     here.change(lambda lineup: lineup.shadow_with("a"), "c2", None)
@@ -372,6 +379,7 @@ def test_a_service_without_a_policy_is_not_ready_and_stays_silent(
         assert (ready.status_code, ready.json()["error"]["code"]) == (503, "not_ready")
 
 
+@pytest.mark.promise("policy-swap")
 def test_no_request_is_lost_while_policies_are_swapped(service):
     load(service, "a", "uniform")
     answers, stop = [], threading.Event()

@@ -133,6 +133,7 @@ def do_everything(service) -> None:
     assert not refused
 
 
+@pytest.mark.promise("redis-rights")
 def test_the_service_does_all_it_does_with_exactly_the_rights_documented(
     guarded, catalogue, tmp_path
 ):

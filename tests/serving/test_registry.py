@@ -80,6 +80,7 @@ def test_a_bundle_is_kept_as_long_as_it_is_loaded(registry, lineup, catalogue, t
     assert not registry.holds(parcel)
 
 
+@pytest.mark.promise("cluster")
 def test_everything_of_the_policies_lies_in_one_slot_of_a_cluster(space):
     keys = [space.policies(), space.policy_change("c"), space.bundle("h"), space.replicas()]
     assert {key[key.index("{") + 1 : key.index("}")] for key in keys} == {"policies"}

@@ -75,6 +75,7 @@ def answered(guarded):
     return set(calls(create_app(guarded.service).routes))
 
 
+@pytest.mark.promise("roles")
 def test_every_route_has_a_row(answered):
     assert answered - set(TABLE) == set()
 
@@ -119,6 +120,7 @@ def test_without_keys_pages_of_other_sites_may_not_call(bundled_redis, catalogue
             assert (answer.status_code == 403) == refused
 
 
+@pytest.mark.promise("roles")
 @pytest.mark.parametrize("call", TABLE)
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("header", ["x-api-key", "authorization"])

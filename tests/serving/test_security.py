@@ -43,6 +43,7 @@ def test_a_key_entered_twice_has_its_strongest_role(order):
     assert keys.find("first-key").role is Role.ADMIN
 
 
+@pytest.mark.promise("keys-hashed")
 @pytest.mark.parametrize(
     "text",
     [
@@ -62,6 +63,7 @@ def test_without_keys_this_machine_may_be_listened_on(host):
     assert require_loopback(host, Keys(())) is None
 
 
+@pytest.mark.promise("closed-by-default")
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
 def test_without_keys_no_other_host_is_listened_on(host):
     with pytest.raises(InputError, match="no API keys"):

@@ -204,6 +204,7 @@ def test_the_application_of_the_serve_config_is_built(monkeypatch):
     assert deployment.max_ongoing_requests > 100
 
 
+@pytest.mark.promise("closed-by-default")
 @SERVE_IMPORTED
 def test_a_cluster_without_keys_is_refused_unless_it_is_meant_to_be_open(monkeypatch):
     from serving.deployment import DeployArguments, build

@@ -131,6 +131,7 @@ def test_the_command_writes_what_comes_and_at_its_end_what_is_left(
     assert set(read_log(files.log, catalogue).decision_ids) == {first, second}
 
 
+@pytest.mark.promise("journal-crash")
 @pytest.mark.slow
 def test_a_writer_that_is_killed_again_and_again_loses_nothing(
     redis_server, stream, catalogue, tmp_path
@@ -165,6 +166,7 @@ def test_a_writer_that_is_killed_again_and_again_loses_nothing(
     assert not list(tmp_path.rglob("*.partial"))
 
 
+@pytest.mark.promise("journal-crash")
 @pytest.mark.slow
 def test_no_point_at_which_a_writer_can_die_loses_anything(
     redis_server, stream, catalogue, tmp_path
@@ -190,6 +192,7 @@ def test_no_point_at_which_a_writer_can_die_loses_anything(
     assert files.merge() == 3
 
 
+@pytest.mark.promise("journal-waits")
 @pytest.mark.slow
 def test_a_full_disk_keeps_entries_in_redis_until_there_is_room(
     redis_server, stream, catalogue, tmp_path
@@ -235,6 +238,7 @@ def redis_at(port, folder):
             process.kill()
 
 
+@pytest.mark.promise("journal-waits")
 @pytest.mark.slow
 def test_a_redis_that_is_killed_and_comes_back_is_written_to_the_end(
     catalogue, tmp_path, free_port
@@ -274,6 +278,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
+@pytest.mark.promise("journal-crash")
 @pytest.mark.slow
 def test_a_writer_that_dies_is_started_again(redis_server, stream, catalogue, tmp_path, caplog):
     files = JournalFiles(tmp_path, catalogue)
