@@ -28,5 +28,6 @@ Room map, each file one concept:
   ``slow_redis``; ``processes`` finds replicas and the journal writer.
 * ``key_timing``: whether the time of a refusal tells how much of a guessed key is right.
 * ``keeping``: bytes a user in Redis, and the memory of replicas over minutes of load.
+* ``fuzz``: whether the service refuses as documented what ``mutants`` and schemathesis make wrong.
 * ``world``: how fast the world is, beside RecSim (``recsim_speed``, in a Python of its own).
 """
