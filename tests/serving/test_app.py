@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from serving.app import create_app
 from serving.security import Role, entry_of
 from tests.serving.live import NOON, running
 
@@ -69,12 +68,7 @@ def test_the_documentation_loads_nothing_from_elsewhere(live):
 def test_the_documentation_describes_every_call_and_its_body(live):
     schema = live.client.get("/openapi.json").json()
     assert schema["openapi"].startswith("3.1")
-    shown = {
-        route.path
-        for route in create_app(live.service).routes
-        if getattr(route, "include_in_schema", False)
-    }
-    assert set(schema["paths"]) == shown >= {"/v1/offers", "/v1/offers:batch", "/v1/events"}
+    # That it has every route is held beside the table of the roles.
     body = schema["paths"]["/v1/offers"]["post"]["requestBody"]["content"]["application/json"]
     name = body["schema"]["$ref"].rpartition("/")[2]
     assert schema["components"]["schemas"][name]["required"] == ["request_id", "user_id", "scene"]
