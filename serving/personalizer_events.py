@@ -43,11 +43,13 @@ Returns the answer, which may be one that was kept before."""
 
 MARK: Final = Script("""
 if redis.call('HEXISTS', KEYS[1], 'answer') == 0 then return -1 end
+if KEYS[3] then redis.call('EXPIRE', KEYS[3], ARGV[4]) end
 if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
 redis.call('XADD', KEYS[2], '*', 'p', ARGV[3])
 return 1
 """)
-"""KEYS event, stream. ARGV field, value, journal text.
+"""KEYS event, stream, of a stranger also the user. ARGV field, value, journal text, seconds to keep
+the stranger, who would be kept longer for an activation.
 Returns -1 for no such event, 0 when it was marked before, 1 when it is marked now."""
 
 
@@ -117,8 +119,11 @@ class KeptEvents:
 
     async def mark(self, kept: KeptEvent, name: str, value: str, text: str) -> bool:
         """Note something of an event and tell the journal, the first time; False if it is gone."""
-        keys = [self._space.event(kept.user, kept.event), self._space.stream(kept.user)]
-        return bool(await MARK.call(self._redis, keys, name, value, text) >= 0)
+        user = kept.user
+        keys = [self._space.event(user, kept.event), self._space.stream(user)]
+        if user == kept.event:
+            keys.append(self._space.user(user))
+        return bool(await MARK.call(self._redis, keys, name, value, text, self._keep_s) >= 0)
 
     async def told(self, user: str) -> list[RankWords]:
         """All that is kept of a user's events."""

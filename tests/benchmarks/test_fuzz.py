@@ -23,12 +23,14 @@ ROOT = Path(__file__).parent.parent.parent
 FAILURE = b'{"error":{"code":"c","message":"m","field":null}}'
 
 
+@pytest.mark.promise("fuzzed")
 def test_a_bundle_made_wrong_is_refused_with_the_documented_error(tmp_path):
     tally = fuzz_bundles(tmp_path, count=100, seed=3)
     assert tally.crashes == []
     assert tally.refused > 20
 
 
+@pytest.mark.promise("fuzzed")
 def test_a_catalogue_made_wrong_is_refused_with_the_documented_error():
     tally = fuzz_catalogues(count=30, seed=3)
     assert tally.crashes == []
@@ -84,6 +86,7 @@ def test_what_went_wrong_is_named():
     ]
 
 
+@pytest.mark.promise("fuzzed")
 @pytest.mark.slow
 def test_a_short_fuzzing_finds_nothing():
     try:

@@ -34,6 +34,7 @@ ANSWERS = [
 ]
 
 
+@pytest.mark.promise("safe-headers")
 @pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
 def test_every_answer_has_the_headers_once(service, method, path, status):
     answer = service.client.request(method, path)
@@ -71,6 +72,7 @@ def test_the_documentation_may_load_its_own_scripts_and_nothing_else(service):
     assert "http" not in policy
 
 
+@pytest.mark.promise("safe-headers")
 def test_a_500_has_the_headers_too_and_its_log_says_where_but_not_what(service, caplog):
     somebody = "user-id-of-somebody"
 

@@ -81,6 +81,7 @@ def family_of(name, families):
     return families.get(name) or families.get(stem)
 
 
+@pytest.mark.promise("alerts-are-real")
 @pytest.mark.parametrize(("query", "legend"), list(queries()))
 def test_a_query_asks_only_for_metrics_and_labels_that_there_are(query, legend, families):
     found = list(selectors(query))
@@ -106,6 +107,7 @@ def test_every_metric_is_explained_with_its_labels_and_none_is_made_up(families)
     assert explained == {name: labels(family) for name, family in families.items()}
 
 
+@pytest.mark.promise("alerts-are-real")
 def test_every_metric_is_shown_or_watched(families):
     asked = {
         family_of(name, families).name

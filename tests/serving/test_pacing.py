@@ -112,6 +112,7 @@ def spend_of_a_day(demand: float, falls: float, steps: int = STEPS) -> tuple[flo
     return spent, prices
 
 
+@pytest.mark.promise("pacing")
 @pytest.mark.parametrize("demand", [1.1, 2, 5])
 @pytest.mark.parametrize("falls", [1, 3])
 @pytest.mark.parametrize("steps", [STEPS, 40])
@@ -122,6 +123,7 @@ def test_spend_follows_plan_where_demand_falls_with_the_price(demand, falls, ste
         assert prices[-1] == pytest.approx(math.log(demand) / falls, rel=0.05, abs=0.01)
 
 
+@pytest.mark.promise("pacing")
 def test_scarce_demand_is_never_priced():
     spent, prices = spend_of_a_day(0.8, 1)
     assert spent == pytest.approx(0.8) and max(prices) == 0

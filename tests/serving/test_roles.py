@@ -112,6 +112,7 @@ def test_a_key_may_come_in_the_headers_that_callers_have(guarded, header):
     assert guarded.client.get("/v1/policies", headers={header: "key-of-an-admin"}).is_success
 
 
+@pytest.mark.promise("other-sites")
 def test_without_keys_pages_of_other_sites_may_not_call(bundled_redis, catalogue):
     with running(bundled_redis.url, catalogue) as service:
         path = "/v1/policies:rollback"  # takes no body, so a browser would not ask first
