@@ -17,7 +17,8 @@ Room map, each file one concept:
 * ``state``: users, decisions and the journal stream in Redis, two round trips a decision.
 * ``budget``: money that many replicas spend and none exceeds.
 * ``leases``: the slices of it that one replica holds.
-* ``lease_scripts``: what Redis does with them in one step.
+* ``ledger``: what Redis keeps of it.
+* ``lease_scripts``: what Redis does with leases in one step.
 * ``pacing``: how it is spread over the day, and the price that keeps it there.
 * ``decide``: user state and request in, decision out; no Redis and no HTTP.
 * ``vocabulary``: a caller's words, understood against the catalogue.

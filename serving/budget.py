@@ -2,7 +2,7 @@
 
 Each replica leases small slices of what the plan has free, reserves cents of them without asking
 anybody, and gives back what it does not need. A background task renews, fetches and counts leases,
-and moves the price (``pacing``). What Redis does is in ``lease_scripts``.
+and moves the price (``pacing``). What Redis keeps of it is in ``ledger``.
 
 A replica that dies takes its leases along until their deadline and a margin have passed; then any
 other counts what was committed against them and frees the rest. The margin is for the clocks of the
@@ -19,18 +19,16 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from envs.catalogue import Catalogue
 from envs.rules import reserve_cents
 from serving.connect import Client
 from serving.keys import Space
-from serving.lease_scripts import CLOSE, CORRECT, TAKE_BACK, TEND
 from serving.leases import NO_DEADLINE_US, Lease, Leases, Reservation
+from serving.ledger import Ledger, Standing, Terms, Wish
 from serving.pacing import (
     DAY_S,
-    STEP,
-    Pace,
     Period,
     next_pace,
     period_at,
@@ -38,14 +36,13 @@ from serving.pacing import (
     planned_share,
     step_s,
 )
-from serving.security import BUCKETS
 from serving.settings import Settings
 
 __all__ = ["Budget", "Reservation", "Timing"]
 
 logger = logging.getLogger(__name__)
 
-ANSWER_WITHIN_US: Final = 5_000_000
+ANSWER_WITHIN_S: Final = 5.0
 """A call that reaches Redis later than this does nothing."""
 SHORTEST_S: Final = 0.02
 """Least time between two ticks."""
@@ -84,12 +81,18 @@ class Budget:
     ) -> None:
         self.cents = settings.budget_cents
         self.price = 0.0
-        self._redis, self._space, self._timing = redis, space, timing or Timing()
+        self._timing = timing or Timing()
         self._period_s, self._zone = settings.budget_period_s, settings.time_zone
         self._weights = plan_weights(settings.budget_plan)
-        self._replicas = settings.replicas
+        self._replicas = max(settings.replicas, 1)
         self._dearest = max(math.ceil(reserve_cents(catalogue).max()), 1)
         self._slice = self._slice_cents()
+        keep_s = self._period_s + DAY_S
+        terms = Terms(
+            *(self.cents, self._dearest, self._slice, 2 * self._replicas),
+            *(self._timing.lease_s, self._timing.margin_s, keep_s),
+        )
+        self._ledger = Ledger(redis, space, terms)
         self._leases = Leases(self._timing.guard_s)
         self._clock_s = time.time() - time.monotonic()  # until Redis tells its own
         self._clock_known = False
@@ -107,7 +110,7 @@ class Budget:
 
     def _slice_cents(self) -> int:
         """Small, so that little lies idle; large enough for some of the dearest action."""
-        part = self.cents // max(self._replicas, 1)
+        part = self.cents // self._replicas
         several = max(part // SLICES, min(3 * self._dearest, part // 20))
         slice_cents: int = max(min(max(self._dearest, several), self.cents), 1)
         return slice_cents
@@ -142,7 +145,11 @@ class Budget:
         self._leases.resolve(reservation, spent=True)
 
     def unspent(self, reservation: Reservation) -> None:
-        """The decision was surely not committed: others may have the cents."""
+        """The decision was surely not committed: others may have the cents.
+
+        A commit is sent twice when a connection breaks. One that finds its own answer stored was
+        written by its first sending: that is ``spent``.
+        """
         self._leases.resolve(reservation, spent=False)
 
     def unknown(self, reservation: Reservation) -> None:
@@ -172,13 +179,13 @@ class Budget:
             return
         await self._end()
         self._leases.retire_all()
-        due = []
+        due: dict[int, dict[str, int]] = {}
         if self._wish and self._period:  # nobody knows whether it was granted
-            due.append((self._period, [(self._wish, 0)]))
+            due[self._period.number] = {self._wish: 0}
         try:
             await self._correct()
             await self._count(due)
-            await self._count([])  # those whose spend was changed meanwhile
+            await self._count({})  # those whose spend was changed meanwhile
         except Exception as error:
             logger.warning("budget: leases are left to their deadlines: %s", _named(error))
 
@@ -192,11 +199,9 @@ class Budget:
 
     async def state(self) -> dict[str, float]:
         """The budget of all replicas, for metrics. One round trip, none without a budget."""
-        period, found = self._current(), [b""] * 3
+        period, settled, leased, price = self._current(), 0.0, 0.0, 0.0
         if self.cents:
-            names = ("settled", "open", "price")
-            found = await self._redis.hmget(self._space.budget(period.number), names)
-        settled, leased, price = (float(value or 0) for value in found)
+            settled, leased, price = await self._ledger.state(period.number)
         return {
             "period": period.number,
             "budget_cents": self.cents,
@@ -235,13 +240,16 @@ class Budget:
 
     async def _tick(self) -> None:
         if not self._clock_known:
-            await self._learn_clock()
+            await self._send(self._current(), wait_s=-DAY_S)  # tells the time, and does nothing
+            self._clock_known = True
         period = self._turn()
-        idle_s = self._timing.idle_s if self._short else math.inf
-        self._leases.retire(period, idle_s)
-        due = [(period, await self._tend(period))]
+        self._leases.retire(period, self._timing.idle_s if self._short else math.inf)
+        due = {period.number: await self._tend(period)}
         for old in list(self._unfinished.values()):
-            due.append((old, await self._finish(old)))
+            standing = await self._send(old)
+            due[old.number] = standing.due
+            if not standing.late and not standing.leases:
+                del self._unfinished[old.number]
         await self._count(due)
         await self._correct()
 
@@ -254,152 +262,92 @@ class Budget:
             self._period, self._short, self._wish = period, False, ""
         return period
 
-    async def _learn_clock(self) -> None:
-        sent_s = time.monotonic()
-        reply = await self._send(self._current(), until_us=0)
-        self._take_clock(reply, sent_s)
-        self._clock_known = True
-
-    async def _tend(self, period: Period) -> list[tuple[str, int]]:
+    async def _tend(self, period: Period) -> dict[str, int]:
         """Renew the leases, fetch one if needed, step the price. What is due to be counted."""
-        held, wish = [each for each in self._leases.usable()], self._wished()
-        demand, sent_s = self._demand, time.monotonic()
-        cents = min(max(self._slice, 2 * demand), LARGEST_ASK * self._slice)
-        reply = await self._send(period, held=held, wish=wish, cents=cents)
-        self._take_clock(reply, sent_s)
-        if len(reply) == 1:
-            return []
+        held, demand, sent_s = self._leases.usable(), self._demand, time.monotonic()
+        wish = self._wished(held)
+        standing = await self._send(period, held, wish)
+        if standing.late:
+            return {}
         self._demand -= demand
-        now_us, settled, leased, used = reply[:4]
-        for lease, until_us in zip(held, reply[9], strict=True):
-            lease.until_us, lease.ends_s = until_us, sent_s + (until_us - now_us) / 1e6
-        granted, until_us = reply[7:9]
-        if wish and granted:
-            ends_s = sent_s + (until_us - now_us) / 1e6
-            self._leases.all[wish] = Lease(wish, period, granted, until_us, ends_s)
-        self._wish = ""
-        self._short = self._limit(period) - settled - leased < self._slice
-        await self._step(period, settled + used, reply)
-        return _pairs(reply[10])
 
-    def _wished(self) -> str:
-        """Id of the lease that is asked for; the same until Redis has answered."""
+        def here(until_us: int) -> float:  # a deadline on our clock, or sooner
+            return sent_s + (until_us - standing.now_us) / 1e6
+
+        for lease, until_us in zip(held, standing.kept, strict=True):
+            lease.until_us, lease.ends_s = until_us, here(until_us)
+        if wish and standing.granted:
+            lease = Lease(
+                *(wish.identity, period, standing.granted),
+                *(standing.until_us, here(standing.until_us)),
+            )
+            self._leases.all[wish.identity] = lease
+        self._wish = ""
+        self._short = self._limit(period) - standing.settled - standing.open < self._slice
+        await self._step(period, standing)
+        return standing.due
+
+    def _wished(self, usable: list[Lease]) -> Wish | None:
+        """The lease that is asked for."""
         idle = time.monotonic() - self._asked_s > self._timing.idle_s
-        usable = self._leases.usable()
         left = max((lease.left for lease in usable), default=0)
         enough = left >= self._dearest and sum(each.left for each in usable) >= self._demand
-        if self._wish:
-            return self._wish
-        if not enough and not (self._short and idle):
-            self._wish = secrets.token_hex(8)
-        return self._wish
-
-    async def _finish(self, old: Period) -> list[tuple[str, int]]:
-        """Leases of a period that is over, once they are due."""
-        reply = await self._send(old)
-        if len(reply) == 1:
-            return []
-        if not reply[11]:
-            del self._unfinished[old.number]
-        return _pairs(reply[10])
+        if not self._wish and (enough or (self._short and idle)):
+            return None
+        self._wish = self._wish or secrets.token_hex(8)
+        cents = min(max(self._slice, 2 * self._demand), LARGEST_ASK * self._slice)
+        return Wish(self._wish, cents)
 
     async def _send(
         self,
         period: Period,
-        until_us: int | None = None,
         held: Sequence[Lease] = (),
-        wish: str = "",
-        cents: int = 0,
-    ) -> list[Any]:
-        if until_us is None:
-            until_us = round(self._now() * 1e6) + ANSWER_WITHIN_US
-        before = self._at(period.start_s - 0.001)
-        number = period.number
-        keys = [self._space.budget(number), _open(self._space.budget(number))]
-        keys.append(self._space.budget(before.number))
-        timing = self._timing
-        arguments: list[Any] = [
-            *(until_us, round(period.start_s * 1e6), round(period.end_s * 1e6)),
-            *(round(timing.lease_s * 1e6), round(timing.margin_s * 1e6)),
-            math.ceil(period.end_s + self._period_s + DAY_S),
-            *(self.cents, self._limit(period), self._dearest, 2 * max(self._replicas, 1)),
-            *(self._slice, wish, cents),
-        ]
-        for lease in held:
-            arguments += [lease.identity, lease.granted, lease.used]
-        reply: list[Any] = await TEND.call(self._redis, keys, *arguments)
-        return reply
+        wish: Wish | None = None,
+        wait_s: float = ANSWER_WITHIN_S,
+    ) -> Standing:
+        """One call of the ledger, which also tells Redis's clock."""
+        sent_s = time.monotonic()
+        wait_until_us = round((self._now() + wait_s) * 1e6)
+        before, limit = self._at(period.start_s - 0.001), self._limit(period)
+        standing = await self._ledger.tend(period, before.number, wait_until_us, limit, held, wish)
+        self._clock_s = standing.now_us / 1e6 - (sent_s + time.monotonic()) / 2
+        return standing
 
-    async def _step(self, period: Period, spent: int, reply: Sequence[Any]) -> None:
+    async def _step(self, period: Period, standing: Standing) -> None:
         """Follow the price, or move it if it is time to."""
-        now_us, stepped_us = reply[0], int(reply[6])
-        pace = Pace(float(reply[4]), float(reply[5]))
-        if now_us - stepped_us >= step_s(self._period_s, self._timing.tick_s) * 1e6:
-            error = (spent - self._planned(period)) / self.cents
+        pace, since_us = standing.pace, standing.now_us - standing.stepped_us
+        if since_us >= step_s(self._period_s, self._timing.tick_s) * 1e6:
+            error = (standing.settled + standing.used - self._planned(period)) / self.cents
             length_us = (period.end_s - period.start_s) * 1e6
-            passed = (now_us - stepped_us) / length_us if stepped_us else 0.0
-            pace = next_pace(pace, error, passed)
-            arguments = (reply[6], now_us, repr(pace.price), repr(pace.carried))
-            await STEP.call(self._redis, [self._space.budget(period.number)], *arguments)
+            pace = next_pace(pace, error, since_us / length_us if standing.stepped_us else 0.0)
+            await self._ledger.step(period.number, standing, pace)
         self.price = pace.price
 
-    async def _count(self, due: Sequence[tuple[Period, Sequence[tuple[str, int]]]]) -> None:
+    async def _count(self, due: dict[int, dict[str, int]]) -> None:
         """Close leases against which nothing can be committed any more."""
-        closing: dict[int, dict[str, int]] = {}
-        for period, leases in due:
-            closing.setdefault(period.number, {}).update(leases)
+        closing = {number: dict(leases) for number, leases in due.items()}
         for lease in self._leases.all.values():
             if lease.countable:
                 closing.setdefault(lease.period.number, {})[lease.identity] = lease.changes
         for number, changes in closing.items():
             if changes:
-                await self._close(number, changes)
+                again = await self._ledger.close(number, changes)
+                self._leases.close(changes, again)
         self._leases.forget(self._timing.margin_s)
 
-    async def _close(self, number: int, changes: dict[str, int]) -> None:
-        spends = await self._spends(number, list(changes))
-        arguments: list[Any] = []
-        for (identity, known), spend in zip(changes.items(), spends, strict=True):
-            arguments += [identity, known, spend]
-        budget = self._space.budget(number)
-        again = dict(_pairs(await CLOSE.call(self._redis, [budget, _open(budget)], *arguments)))
-        for identity in changes:
-            if identity not in again:
-                self._leases.all.pop(identity, None)
-            elif identity in self._leases.all:
-                self._leases.all[identity].changes = again[identity]
-
     async def _correct(self) -> None:
-        """Lower what closed leases have spent by what was taken back since."""
-        while self._taken_back:
-            number, identities = next(iter(self._taken_back.items()))
-            budget, told = [self._space.budget(number)], list(identities)
-            closed = [each.decode() for each in await TAKE_BACK.call(self._redis, budget, *told)]
-            if closed:
-                spends = await self._spends(number, closed)
-                pairs = [each for pair in zip(closed, spends, strict=True) for each in pair]
-                await CORRECT.call(self._redis, budget, *pairs)
-            identities.difference_update(told)
-            if not identities:
+        """Let the ledger know of decisions that have lapsed."""
+        for number in list(self._taken_back):
+            identities = list(self._taken_back[number])
+            await self._ledger.correct(number, identities)
+            self._taken_back[number].difference_update(identities)
+            if not self._taken_back[number]:
                 del self._taken_back[number]
-
-    async def _spends(self, number: int, identities: list[str]) -> list[int]:
-        """Cents committed against leases, over all buckets. One round trip a node."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for bucket in range(BUCKETS):
-            pipeline.hmget(self._space.spent(bucket, number), identities)
-        rows = await pipeline.execute()
-        return [
-            max(sum(int(value or 0) for value in column), 0) for column in zip(*rows, strict=True)
-        ]
 
     # The clock and the plan.
 
     def _now(self) -> float:
         return self._clock_s + time.monotonic()
-
-    def _take_clock(self, reply: Sequence[Any], sent_s: float) -> None:
-        self._clock_s = reply[0] / 1e6 - (sent_s + time.monotonic()) / 2
 
     def _at(self, clock_s: float) -> Period:
         return period_at(clock_s, self._period_s, self._zone)
@@ -412,18 +360,8 @@ class Budget:
 
     def _limit(self, period: Period) -> int:
         """Cents that may be granted by now: the plan, and slices for everybody to start with."""
-        ahead = 2 * max(self._replicas, 1) * self._slice
+        ahead = 2 * self._replicas * self._slice
         return min(int(self._planned(period)) + ahead, self.cents)
-
-
-def _open(budget: str) -> str:
-    return f"{budget}:open"
-
-
-def _pairs(flat: Sequence[Any]) -> list[tuple[str, int]]:
-    return [
-        (name.decode(), int(number)) for name, number in zip(flat[::2], flat[1::2], strict=True)
-    ]
 
 
 def _named(error: Exception) -> str:

@@ -9,6 +9,7 @@ after its last commit.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -126,6 +127,19 @@ class Leases:
         """Let all of them go."""
         for lease in self.all.values():
             lease.retired = True
+
+    def close(self, changes: Iterable[str], again: dict[str, int]) -> None:
+        """Drop those that were counted.
+
+        Args:
+            changes: leases that were to be counted, also of others.
+            again: those that were not, as their spend had changed, and how often.
+        """
+        for identity in changes:
+            if identity not in again:
+                self.all.pop(identity, None)
+            elif identity in self.all:
+                self.all[identity].changes = again[identity]
 
     def forget(self, margin_s: float) -> None:
         """Leave those that are long over to whoever counts what is due."""

@@ -12,13 +12,12 @@ from serving.budget import Budget, Timing
 from serving.connect import connect
 from serving.keys import Space
 from serving.lease_scripts import CLOSE
+from serving.ledger import Wish
 from serving.pacing import STEP
 from serving.security import BUCKETS
 from serving.settings import Settings
 
 QUICK = Timing(lease_s=0.6, margin_s=0.2, guard_s=0.05, idle_s=0.2, tick_s=0.02)
-TENDED_AND_GRANTED = 7
-
 WITHIN_S = 20.0
 """How long a state is awaited that has to come; it comes much sooner."""
 
@@ -194,9 +193,9 @@ def test_a_lapsed_decision_is_taken_back_before_and_after_its_lease_is_closed(to
     asyncio.run(story())
 
 
-def tended(budget, held=(), wish="", until_us=2**53):
+def tended(budget, wish, wait_s=60.0):
     """A call as the background task makes it."""
-    return budget._send(budget._current(), until_us, held, wish, cents=5000)
+    return budget._send(budget._current(), wish=Wish(wish, 5000), wait_s=wait_s)
 
 
 def test_a_grant_that_is_sent_twice_is_granted_once(town):
@@ -206,15 +205,15 @@ def test_a_grant_that_is_sent_twice_is_granted_once(town):
             await budget.stop()
             first = await tended(budget, wish="lease")
             again = await tended(budget, wish="lease")
-            assert again[TENDED_AND_GRANTED] == first[TENDED_AND_GRANTED] > 0
-            assert again[TENDED_AND_GRANTED + 1] == first[TENDED_AND_GRANTED + 1]
-            assert (await budget.state())["open_cents"] == first[TENDED_AND_GRANTED]
+            assert again.granted == first.granted > 0
+            assert again.until_us == first.until_us
+            assert (await budget.state())["open_cents"] == first.granted
             keys = [place.space.budget(budget._current().number)]
             keys.append(f"{keys[0]}:open")
             await CLOSE.call(place.redis, keys, "lease", 0, 70)
             await CLOSE.call(place.redis, keys, "lease", 0, 70)
             late = await tended(budget, wish="lease")
-            assert late[TENDED_AND_GRANTED] == 0
+            assert late.granted == 0
             state = await budget.state()
             assert (state["settled_cents"], state["open_cents"]) == (70, 0)
 
@@ -226,7 +225,7 @@ def test_a_call_that_comes_too_late_does_nothing(town):
         async with town() as place:
             budget = await place.replica()
             await budget.stop()
-            assert len(await tended(budget, wish="late", until_us=1)) == 1
+            assert (await tended(budget, wish="late", wait_s=-60)).late
             assert (await budget.state())["open_cents"] == 0
 
     asyncio.run(story())
@@ -404,7 +403,8 @@ def test_a_budget_is_spent_to_one_per_cent_where_demand_is_ample(town):
                 ahead = 2 * 3 * replicas[0]._slice + 0.01 * cents
                 assert -0.05 * cents < spent - state["plan_cents"] < ahead
 
-            await asyncio.gather(look(), *(spend(place, r, chance, ends_s) for r in replicas * 4))
+            clients = [spend(place, each, chance, ends_s, dearest=891) for each in replicas * 4]
+            await asyncio.gather(look(), *clients)
             spent = await place.spent(whole)
             assert 0.99 * cents <= spent <= cents
 

@@ -19,6 +19,7 @@ from serving.pacing import (
     plan_weights,
     planned_share,
 )
+from serving.settings import Settings
 
 BERLIN = "Europe/Berlin"
 EVENING = (0.0,) * 18 + (1.0,) * 6
@@ -75,6 +76,12 @@ def test_a_period_whose_every_hour_weighs_nothing_is_spent_evenly():
 def test_a_plan_that_cannot_be_used_is_refused_with_the_remedy(text):
     with pytest.raises(InputError, match="24 numbers"):
         plan_weights(text)
+
+
+def test_the_plan_is_a_setting_that_is_refused_when_read():
+    assert Settings.read({"SCENELIFT_BUDGET_PLAN": "1," * 23 + "1"}, "", "").budget_plan[0] == "1"
+    with pytest.raises(InputError, match="BUDGET_PLAN"):
+        Settings.read({"SCENELIFT_BUDGET_PLAN": "evening"}, "", "")
 
 
 def test_no_weights_are_an_even_plan():
