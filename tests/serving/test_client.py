@@ -81,6 +81,34 @@ def test_events_are_told_once_and_a_decision_can_be_looked_up(client):
     assert [event["kind"] for event in found.events] == ["clicked"]
 
 
+def test_many_questions_are_asked_at_once_and_answered_in_order(service, client):
+    asks = [Ask(f"batch {number}", "commute", now=NOON) for number in range(5)]
+    decisions = client.offers(asks)
+    assert [one.request_id for one in decisions] == [ask.request_id for ask in asks]
+    assert not any(one.degraded for one in decisions)
+    assert client.answer(asks[3]) == decisions[3]
+    assert awaited(service.url, lambda c: c.offers(asks), patience_s=LONG_S) == decisions
+    assert client.offers([]) == []
+
+
+def test_a_deferred_decision_is_activated_once_and_another_one_cannot_be(client):
+    deferred = client.offer("u7", "commute", defer=True)
+    assert deferred.deferred and client.decision(deferred.decision_id).state == "deferred"
+    for _ in range(2):
+        client.activate(deferred.decision_id)
+    assert client.decision(deferred.decision_id).state == "activated"
+    with pytest.raises(Refused) as caught:
+        client.activate(client.offer("u8", "commute").decision_id)
+    assert (caught.value.status, caught.value.code) == (409, "not_deferred")
+
+
+def test_a_place_is_told_in_degrees(client):
+    with pytest.raises(Refused) as caught:
+        client.offer("u9", "commute", location=(91.0, 13.4))
+    assert caught.value.field == "location.latitude"
+    assert not client.offer("u9", "commute", location=(52, 13.4)).degraded
+
+
 def test_the_asynchronous_client_gives_the_same(service, client):
     decision = client.offer("u4", "commute", "r1", now=NOON)
     again = awaited(service.url, lambda c: c.offer("u4", "commute", "r1"), timeout_s=LONG_S)
