@@ -1,7 +1,8 @@
 """Connections to Redis: one server or a cluster, with a password, an ACL user or TLS by the URL.
 
 * ``redis://[USER:PASSWORD@]HOST:PORT/DB``          one server
-* ``rediss://...``                                  the same over TLS
+* ``rediss://...``                                  the same over TLS; ``?ssl_ca_certs=FILE`` names
+  the authorities that may have signed the server's certificate
 * ``redis+cluster://...``, ``rediss+cluster://...`` any node of a Redis Cluster
 """
 
@@ -30,6 +31,11 @@ CONNECTIONS: Final = 256
 PATIENCE_S: Final = 2.0
 """How long a socket is waited for; a decision gives up much sooner."""
 CONNECT_S: Final = 1.0
+OPTIONS: Final[dict[str, Any]] = {
+    "socket_timeout": PATIENCE_S,
+    "socket_connect_timeout": CONNECT_S,
+    "protocol": 2,
+}
 
 
 def is_cluster(url: str) -> bool:
@@ -37,21 +43,16 @@ def is_cluster(url: str) -> bool:
     return url.partition("://")[0].endswith(CLUSTER)
 
 
-def connect(url: str, certificates: str = "") -> Client:
+def connect(url: str) -> Client:
     """A client that makes its connections when they are needed.
 
     What is sent may be sent twice when a connection breaks: every script of the service is safe
     to repeat, and callers are spared the connections that a restarted Redis has left broken.
 
-    Args:
-        url: of the server, see above.
-        certificates: file of the authorities that may have signed the server's certificate; the
-            system's own when empty.
-
     Raises:
         ValueError: no such URL.
     """
-    options = _options(url, certificates)
+    options = dict(OPTIONS)
     if is_cluster(url):
         return RedisCluster.from_url(
             url.replace(CLUSTER, "", 1), **options, max_connections=CONNECTIONS
@@ -60,14 +61,11 @@ def connect(url: str, certificates: str = "") -> Client:
     return Redis.from_url(url, retry=retry, max_connections=CONNECTIONS, **options)
 
 
-def connect_sync(
-    url: str, certificates: str = "", patience_s: float = PATIENCE_S, tries: int = 2
-) -> SyncClient:
+def connect_sync(url: str, patience_s: float = PATIENCE_S, tries: int = 2) -> SyncClient:
     """The same for programs that wait.
 
     Args:
         url: of the server, see above.
-        certificates: as in ``connect``.
         patience_s: how long an answer is waited for.
         tries: how often a command is sent when connections break.
 
@@ -75,18 +73,7 @@ def connect_sync(
         ValueError: no such URL.
         RedisError: a cluster of which no node answers.
     """
-    options = _options(url, certificates) | {"socket_timeout": patience_s}
+    options = OPTIONS | {"socket_timeout": patience_s}
     if is_cluster(url):
         return SyncRedisCluster.from_url(url.replace(CLUSTER, "", 1), **options)
     return SyncRedis.from_url(url, retry=SyncRetry(NoBackoff(), tries - 1), **options)
-
-
-def _options(url: str, certificates: str) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "socket_timeout": PATIENCE_S,
-        "socket_connect_timeout": CONNECT_S,
-        "protocol": 2,
-    }
-    if certificates and url.startswith("rediss"):
-        options["ssl_ca_certs"] = certificates
-    return options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 
@@ -13,7 +14,7 @@ from serving.admission import admit
 from serving.bodies import read_body
 from serving.documents import BODY, JSON, MEANINGS, Responses, takes
 from serving.failures import Failure
-from serving.personalizer import SLOTS, Personalizer
+from serving.personalizer import SLOTS
 from serving.personalizer_bodies import (
     PersonalizerFailure,
     RankAnswer,
@@ -64,12 +65,14 @@ def add_personalizer_calls(app: FastAPI, service: Service) -> None:
     caller = [Depends(admit(service.keys, service.limits, Role.APP))]
     router = APIRouter(route_class=_Door, dependencies=caller, tags=["Personalizer"])
     most = min(service.settings.max_body_bytes, MOST_BYTES)
-    _add_single(router, service.personalizer, most)
-    _add_slots(router, service.personalizer, most)
+    _add_single(router, service, most)
+    _add_slots(router, service, most)
     app.router.routes += router.routes  # so that the description finds what they take
 
 
-def _add_single(router: APIRouter, personalizer: Personalizer, most: int) -> None:
+def _add_single(router: APIRouter, service: Service, most: int) -> None:
+    personalizer = service.personalizer
+
     @router.post(
         f"{VERSION_1}/rank",
         status_code=201,
@@ -79,7 +82,9 @@ def _add_single(router: APIRouter, personalizer: Personalizer, most: int) -> Non
     )
     async def rank(request: Request) -> Response:
         """Rank actions: by what serves where the catalogue knows them, else at random."""
+        start = time.perf_counter()
         answer = await personalizer.rank(await read_body(request, RankRequest, most))
+        service.metrics.observe("rank", time.perf_counter() - start)
         return Response(answer, 201, media_type=JSON)
 
     @router.post(
@@ -107,7 +112,9 @@ def _add_single(router: APIRouter, personalizer: Personalizer, most: int) -> Non
         return Response(status_code=204)
 
 
-def _add_slots(router: APIRouter, personalizer: Personalizer, most: int) -> None:
+def _add_slots(router: APIRouter, service: Service, most: int) -> None:
+    personalizer = service.personalizer
+
     @router.post(
         f"{VERSION_SLOTS}/rank",
         status_code=201,
@@ -117,7 +124,9 @@ def _add_slots(router: APIRouter, personalizer: Personalizer, most: int) -> None
     )
     async def rank_slots(request: Request) -> Response:
         """Choose an action for each of several places, none twice."""
+        start = time.perf_counter()
         answer = await personalizer.rank_slots(await read_body(request, SlotsRequest, most))
+        service.metrics.observe("rank", time.perf_counter() - start)
         return Response(answer, 201, media_type=JSON)
 
     @router.post(

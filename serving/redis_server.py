@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from typing import IO, Self
 import redis
 
 from envs.errors import InputError
+from serving.connect import GONE, connect_sync
 
 READY_WITHIN_S = 60.0
 ENDED_WITHIN_S = 10.0
@@ -188,11 +190,13 @@ def require_answer(url: str) -> None:
         "or leave --redis and REDIS_URL out to use the built-in server"
     )
     try:
-        with redis.Redis.from_url(url, socket_timeout=3.0, socket_connect_timeout=3.0) as client:
-            version = str(client.info("server")["redis_version"])
+        with closing(connect_sync(url, patience_s=3.0)) as client:
+            found = client.info("server")
+            server = found if "redis_version" in found else next(iter(found.values()))
+            version = str(server["redis_version"])
     except ValueError as error:
         raise InputError(f"--redis {_shown(url)} is not a Redis URL: {error}") from None
-    except (redis.RedisError, OSError) as error:
+    except GONE as error:
         raise InputError(f"no Redis answers at {_shown(url)} ({error}): {cure}") from None
     if tuple(int(part) for part in version.split(".")[:2]) < (6, 2):
         raise InputError(f"Redis at {_shown(url)} is {version}: 6.2 or newer is needed")

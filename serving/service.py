@@ -101,9 +101,9 @@ class Service:
         Raises:
             Failure: 503 while they are not.
         """
-        serving, refused = self.policies.serving, self.policies.refused_policy
+        serving = self.policies.serving
         if serving.policy is None:
-            raise Failure(503, "not_ready", f"no policy serves: {refused}")
+            raise Failure(503, "not_ready", "no policy serves: the log says why")
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await self.store.ping()
@@ -115,7 +115,7 @@ class Service:
             "policies_version": self.policies.version,
             "catalogue": self.catalogue.name,
             "catalogue_hash": self.catalogue.hash,
-            "refused_policy": refused,
+            "refused_policy": self.policies.refused_policy is not None,
         }
 
     async def metrics_text(self) -> bytes:

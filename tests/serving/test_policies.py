@@ -103,7 +103,7 @@ def test_a_bundle_that_is_refused_changes_nothing(unmoved, catalogue, spoil):
     assert spoil.__name__ in answer.json()["error"]["message"]
     after = kept(service)
     assert (after["version"], after["loaded"]) == (before["version"], before["loaded"])
-    assert service.client.get("/readyz").json()["refused_policy"] is None
+    assert service.client.get("/readyz").json()["refused_policy"] is False
 
 
 @pytest.mark.parametrize("source", ["../out", "link", "/etc", "a\0b", "constant:nothing/push"])
