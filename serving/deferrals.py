@@ -55,17 +55,19 @@ class Deferrals:
         self._budget = budget
         self._people = people
         self._sweeper: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
 
     async def start(self) -> None:
         """Let decisions lapse from now on when their time is over."""
+        self._stopping.clear()
         self._sweeper = asyncio.create_task(self._sweep_on())
 
     async def stop(self) -> None:
         """Leave them to others."""
         if self._sweeper is not None:
-            self._sweeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweeper
+            self._stopping.set()  # not cancelled: a cancelled call may get lost in the client
+            await self._sweeper
+            self._sweeper = None
 
     async def activate(self, decision_id: str, now: int | None = None) -> None:
         """Count a deferred decision as shown; once, however often it is asked for.
@@ -155,12 +157,14 @@ class Deferrals:
             raise Failure(409, "refused", message, "decision_id")
 
     async def _sweep_on(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
                 await self.sweep()
             except GONE as error:
                 logger.debug("deferred decisions are not looked after: %s", type(error).__name__)
-            await asyncio.sleep(SWEEP_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SWEEP_S):
+                    await self._stopping.wait()
 
     async def sweep(self) -> int:
         """Let the decisions lapse whose time is over, and give their budget back; how many."""

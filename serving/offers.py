@@ -241,7 +241,7 @@ class Offers:
         reservation = proposal.reservation
         if reservation is None:
             return
-        if result is True:
+        if result is True or result == proposal.commit.answer:  # sent twice, written once
             self._budget.spent(reservation)
         elif isinstance(result, Exception) and not isinstance(result, Late):
             self._budget.unknown(reservation)

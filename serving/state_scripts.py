@@ -101,7 +101,9 @@ LAPSE: Final = Script("""
 redis.call('ZREM', KEYS[2], ARGV[1])
 if redis.call('HGET', KEYS[1], 'state') ~= 'deferred' then return 0 end
 redis.call('HSET', KEYS[1], 'state', 'lapsed')
-if ARGV[2] ~= '' then redis.call('HINCRBY', KEYS[4], ARGV[2], -ARGV[3]) end
+if ARGV[2] ~= '' and redis.call('HEXISTS', KEYS[4], ARGV[2]) == 1 then
+  redis.call('HINCRBY', KEYS[4], ARGV[2], -ARGV[3])
+end
 redis.call('XADD', KEYS[3], '*', 'a', ARGV[4])
 return 1
 """)
