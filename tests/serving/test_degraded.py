@@ -71,7 +71,8 @@ def test_an_offer_is_answered_with_silence_before_redis_gives_up(own_redis, cata
 @pytest.mark.promise("late-is-never")
 def test_a_decision_that_nobody_waits_for_is_not_written_later(own_redis, catalogue):
     """Redis hangs between reading and committing; what was sent reaches it when it wakes."""
-    with running(own_redis.url, catalogue, "constant:content/email") as service:
+    settings = {"redis_timeout_ms": 1_000}
+    with running(own_redis.url, catalogue, "constant:content/email", **settings) as service:
         service.offer("warm up", "somebody else")
         store = service.service.store
         commit = store.commit
