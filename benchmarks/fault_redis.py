@@ -14,7 +14,7 @@ import redis
 
 from benchmarks.children import ChildError
 from serving.ingress import free_ports
-from serving.redis_server import bundled_program
+from serving.store.redis_server import bundled_program
 
 READY_SECONDS = 60.0
 

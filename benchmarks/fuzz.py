@@ -40,7 +40,7 @@ from benchmarks.served import service_up
 from benchmarks.serving import network_bundle
 from envs.catalogue import DEFAULT_CATALOGUE, Catalogue, load_catalogue, parse_catalogue
 from envs.errors import CatalogueError, InputError
-from serving.key import new_key
+from serving.access.key import new_key
 from serving.security import Role, entry_of
 
 CONFIG: Final = Path(__file__).with_name("schemathesis.toml")

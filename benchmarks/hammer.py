@@ -37,7 +37,7 @@ from benchmarks.machine import origin
 from benchmarks.served import service_up
 from envs.catalogue import DEFAULT_CATALOGUE, Catalogue, load_catalogue
 from envs.errors import InputError
-from serving.redis_server import RedisServer
+from serving.store.redis_server import RedisServer
 
 TIGHT: Final = [
     {"name": "a_scene", "limit": 3, "hours": 1, "per": ["scene"]},

@@ -36,7 +36,7 @@ from benchmarks.processes import REPLICA, processes, resident_bytes
 from benchmarks.served import Served, service_up
 from envs.catalogue import load_catalogue
 from envs.errors import InputError
-from serving.redis_server import RedisServer
+from serving.store.redis_server import RedisServer
 
 MOST_BYTES: Final = 1024
 KINDS: Final = {

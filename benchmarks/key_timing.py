@@ -24,8 +24,8 @@ from rich.table import Table
 
 from envs.catalogue import load_catalogue
 from envs.lineage import lineage
+from serving.access.limits import Limit
 from serving.app import create_app
-from serving.limits import Limit
 from serving.security import Keys, Role, digest_of, entry_of
 from serving.service import Service
 from serving.settings import Settings

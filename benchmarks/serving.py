@@ -37,7 +37,7 @@ from envs.encoding import Encoding
 from envs.errors import InputError
 from envs.lineage import lineage
 from serving.ingress import free_ports
-from serving.redis_server import RedisServer
+from serving.store.redis_server import RedisServer
 
 OURS: Final = "ours"
 FLOOR: Final = "floor"

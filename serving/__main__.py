@@ -10,16 +10,16 @@ from envs.commands import Command, run_commands
 COMMANDS: Final = {
     "up": Command("serving.up", "UpConfig", "run_up"),
     "status": Command("serving.status", "StatusConfig", "run_status"),
-    "writer": Command("serving.writer", "WriterConfig", "run_writer"),
-    "journal": Command("serving.journal_log", "JournalConfig", "run_journal"),
-    "key": Command("serving.key", "KeyConfig", "run_key"),
+    "writer": Command("serving.journal.writer", "WriterConfig", "run_writer"),
+    "journal": Command("serving.journal.log", "JournalConfig", "run_journal"),
+    "key": Command("serving.access.key", "KeyConfig", "run_key"),
     "describe": Command("serving.describe", "DescribeConfig", "run_describe"),
-    "policies": Command("serving.promote", "PoliciesConfig", "run_policies"),
-    "load": Command("serving.promote", "LoadConfig", "run_load"),
-    "promote": Command("serving.promote", "PromoteConfig", "run_promote"),
-    "shadow": Command("serving.promote", "ShadowConfig", "run_shadow"),
-    "canary": Command("serving.promote", "CanaryConfig", "run_canary"),
-    "rollback": Command("serving.promote", "RollbackConfig", "run_rollback"),
+    "policies": Command("serving.policies.promote", "PoliciesConfig", "run_policies"),
+    "load": Command("serving.policies.promote", "LoadConfig", "run_load"),
+    "promote": Command("serving.policies.promote", "PromoteConfig", "run_promote"),
+    "shadow": Command("serving.policies.promote", "ShadowConfig", "run_shadow"),
+    "canary": Command("serving.policies.promote", "CanaryConfig", "run_canary"),
+    "rollback": Command("serving.policies.promote", "RollbackConfig", "run_rollback"),
 }
 
 

@@ -14,17 +14,17 @@ from fastapi import Depends, FastAPI, Response
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from serving import tracing
-from serving.admission import admit
-from serving.decision_calls import add_decision_calls
-from serving.documents import document, failures
-from serving.failures import FailureBody, handle_failures
-from serving.headers import SafeHeaders
-from serving.people_calls import add_people_calls
-from serving.personalizer_calls import add_personalizer_calls
-from serving.policy_calls import add_policy_calls
+from serving.access.admission import admit
+from serving.access.headers import SafeHeaders
+from serving.calls.decision_calls import add_decision_calls
+from serving.calls.people_calls import add_people_calls
+from serving.calls.policy_calls import add_policy_calls
+from serving.personalizer.calls import add_personalizer_calls
 from serving.security import Role
 from serving.service import Service
+from serving.watching import tracing
+from serving.words.documents import document, failures
+from serving.words.failures import FailureBody, handle_failures
 
 VERSION: Final = "1"
 TEXT: Final = {"type": "string"}

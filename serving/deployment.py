@@ -16,11 +16,11 @@ from ray.serve.schema import LoggingConfig
 from agents.baselines import is_baseline
 from envs.catalogue import Catalogue, parse_catalogue
 from envs.errors import InputError
-from serving import logs, tracing
 from serving.app import create_app
 from serving.security import Keys, require_keys
 from serving.service import Service, catalogue_of
 from serving.settings import Settings, run_secret
+from serving.watching import logs, tracing
 
 ONGOING: Final = 256
 """Requests that a replica works on at once; most of the time they wait for Redis."""

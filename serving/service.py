@@ -12,24 +12,24 @@ from agents.baselines import is_baseline
 from agents.policy import load_bundle, load_policy
 from envs.catalogue import Catalogue, load_catalogue
 from envs.decisions import Policy
-from serving.admission import Limits
-from serving.bodies import DecisionAnswer
-from serving.breaker import Breaker
-from serving.budget import Budget
-from serving.connect import GONE
-from serving.deferrals import Deferrals, unknown_decision
-from serving.events import Happenings
-from serving.explain import DECISION_ID, Explaining
-from serving.failures import Failure
-from serving.metrics import Metrics
-from serving.offers import Offers
-from serving.people import People
-from serving.personalizer import Personalizer
-from serving.policies import Policies
+from serving.access.admission import Limits
+from serving.budgets.budget import Budget
+from serving.decisions.deferrals import Deferrals, unknown_decision
+from serving.decisions.events import Happenings
+from serving.decisions.explain import DECISION_ID, Explaining
+from serving.decisions.offers import Offers
+from serving.people.people import People
+from serving.personalizer.personalizer import Personalizer
+from serving.policies.policies import Policies
 from serving.security import Keys
 from serving.settings import Settings
-from serving.state import DAY_S, Store
-from serving.vocabulary import Vocabulary
+from serving.store.connect import GONE
+from serving.store.state import DAY_S, Store
+from serving.watching.breaker import Breaker
+from serving.watching.metrics import Metrics
+from serving.words.bodies import DecisionAnswer
+from serving.words.failures import Failure
+from serving.words.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from envs.clock import known_zone
 from envs.errors import InputError
-from serving.location import Blur
-from serving.logs import style_of
-from serving.pacing import plan_weights
+from serving.budgets.pacing import plan_weights
+from serving.watching.logs import style_of
+from serving.words.location import Blur
 
 PREFIX = "SCENELIFT_"
 

@@ -22,15 +22,15 @@ import tyro
 
 from envs.catalogue import Catalogue
 from envs.errors import InputError
-from serving import logs
 from serving.ingress import end_haproxy, prepare, require_free
-from serving.journal_files import JournalFiles
-from serving.redis_server import RedisServer, require_answer
+from serving.journal.files import JournalFiles
+from serving.journal.writer import Keeper, begun, only_writer, opened
+from serving.journal.writer_process import WriterProcess
 from serving.security import WITHOUT_KEYS, Keys, require_loopback
 from serving.service import catalogue_of
 from serving.settings import Settings, run_secret
-from serving.writer import Keeper, begun, only_writer, opened
-from serving.writer_process import WriterProcess
+from serving.store.redis_server import RedisServer, require_answer
+from serving.watching import logs
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from agents.training.settings import TrainConfig, check_training
-from serving.writer import WriterConfig
+from serving.journal.writer import WriterConfig
 from tests.test_cluster import pinned
 
 ROOT = Path(__file__).parent.parent

@@ -24,9 +24,9 @@ from agents.policy import load_bundle, save_bundle
 from envs.encoding import Encoding
 from envs.lineage import lineage
 from serving.app import create_app
-from serving.redis_server import RedisServer
 from serving.service import Service
 from serving.settings import Settings
+from serving.store.redis_server import RedisServer
 from simulators.clients.traffic import TrafficConfig, run_traffic
 from simulators.logs.importing import ImportConfig, run_import, split_users
 from simulators.logs.logged import read_log

@@ -53,7 +53,7 @@ ALLOWED_IN_FILE = {
     "agents/training/tune.py": {"yaml"},
     "envs/offer_env.py": {"gymnasium"},
     "simulators/clients/traffic.py": {"httpx"},
-    "serving/tracing.py": {"opentelemetry"},
+    "serving/watching/tracing.py": {"opentelemetry"},
     "simulators/cluster.py": {"ray"},
     "simulators/speed/peer_recogym.py": {"recogym"},
     "simulators/speed/peer_recsim.py": {"recsim"},

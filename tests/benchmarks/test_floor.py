@@ -4,7 +4,7 @@ import pytest
 from benchmarks.children import Child
 from benchmarks.served import surroundings
 from serving.ingress import free_ports
-from serving.redis_server import RedisServer
+from serving.store.redis_server import RedisServer
 
 
 @pytest.mark.slow

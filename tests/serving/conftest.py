@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from envs.catalogue import Catalogue, load_catalogue
-from serving.connect import connect_sync
-from serving.redis_server import RedisServer, bundled_program
+from serving.store.connect import connect_sync
+from serving.store.redis_server import RedisServer, bundled_program
 from tests.serving.live import Running, running
 from tests.serving.redis_cluster import RedisCluster, redis_cluster
 

@@ -12,8 +12,8 @@ from redis.client import Pipeline
 from redis.cluster import ClusterPipeline
 
 from envs.catalogue import load_catalogue
-from serving.journal import JournalWriter
-from serving.journal_files import JournalFiles
+from serving.journal.draining import JournalWriter
+from serving.journal.files import JournalFiles
 
 
 def dying(function, countdown):

@@ -9,8 +9,8 @@ import redis
 from envs.catalogue import Catalogue
 from envs.clock import DAY
 from envs.encoding import Encoding
-from serving.keys import Space
-from serving.records import DecisionRecord
+from serving.store.keys import Space
+from serving.store.records import DecisionRecord
 
 ARRIVED_MS = 1_764_165_600_000
 """2025-11-26T14:00:00Z."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from envs.rules import reserve_cents
-from serving.records import DecisionRecord
+from serving.store.records import DecisionRecord
 from tests.serving.live import NOON, running
 
 

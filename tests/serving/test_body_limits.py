@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from serving import bodies
+from serving.words import bodies
 from tests.serving.live import running
 
 OFFER = {"request_id": "r1", "user_id": "u1", "scene": "commute"}

@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from serving.breaker import Breaker
+from serving.watching.breaker import Breaker
 
 FAILURES, PAUSE_S, LONGEST_S = 3, 0.25, 2.0
 

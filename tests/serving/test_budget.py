@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from serving.budget import Budget, Timing
-from serving.connect import connect
-from serving.keys import Space
-from serving.lease_scripts import CLOSE
-from serving.ledger import Wish
-from serving.pacing import STEP
+from serving.budgets.budget import Budget, Timing
+from serving.budgets.lease_scripts import CLOSE
+from serving.budgets.ledger import Wish
+from serving.budgets.pacing import STEP
 from serving.security import BUCKETS
 from serving.settings import Settings
+from serving.store.connect import connect
+from serving.store.keys import Space
 
 QUICK = Timing(lease_s=0.6, margin_s=0.2, guard_s=0.05, idle_s=0.2, tick_s=0.02)
 WITHIN_S = 20.0

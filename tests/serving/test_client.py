@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from serving.client import (
+from serving.client.calls import Later, understood
+from serving.client.sync import (
     Ask,
     AsyncClient,
     Client,
@@ -17,7 +18,6 @@ from serving.client import (
     Refused,
     Unreachable,
 )
-from serving.client_calls import Later, understood
 from tests.serving.live import running
 from tests.serving.trouble import says, scripted, wire
 

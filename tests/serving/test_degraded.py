@@ -7,8 +7,8 @@ import time
 import pytest
 import redis
 
-from serving.patience import Patience
-from serving.redis_server import RedisServer
+from serving.decisions.patience import Patience
+from serving.store.redis_server import RedisServer
 from tests.serving.live import NOON, running
 
 EVENT = {"event_id": "e1", "user_id": "u1", "kind": "viewed", "time": NOON}

@@ -6,9 +6,9 @@ import json
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from serving.erasure import Erasure
-from serving.people import People
-from serving.personalizer_events import KeptEvents
+from serving.people.people import People
+from serving.personalizer.events import KeptEvents
+from serving.rights.erasure import Erasure
 from serving.security import Naming
 from tests.serving.live import SECRET
 from tests.serving.test_events import event

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from envs.decisions import EventKind
 from envs.users import UserState
-from serving.bodies import KIND_NUMBER, ReportedKind
-from serving.records import UserRecord
 from serving.security import Naming
+from serving.store.records import UserRecord
+from serving.words.bodies import KIND_NUMBER, ReportedKind
 from tests.serving.conftest import ONE_SERVER
 from tests.serving.live import NOON, SECRET, running
 

@@ -11,10 +11,10 @@ import redis
 
 from envs.clock import DAY, parse_time
 from envs.errors import InputError
-from serving.journal import JournalWriter
-from serving.journal_files import JournalFiles
-from serving.journal_rows import DECISIONS, KINDS, MARKS, OUTCOMES, RANKS, REFUSED
-from serving.keys import Space
+from serving.journal.draining import JournalWriter
+from serving.journal.files import JournalFiles
+from serving.journal.rows import DECISIONS, KINDS, MARKS, OUTCOMES, RANKS, REFUSED
+from serving.store.keys import Space
 from simulators.logs.logged import read_log
 from tests.serving.stream import ARRIVED_MS, Stream, hashed, record
 

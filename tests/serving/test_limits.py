@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from serving import limits
-from serving.admission import GUESSES_AT_ONCE, Limits, charge
-from serving.limits import Limit
+from serving.access import limits
+from serving.access.admission import GUESSES_AT_ONCE, Limits, charge
+from serving.access.limits import Limit
 from serving.security import Role, entry_of
 from tests.serving.live import NOON, running
 

@@ -10,7 +10,13 @@ from scipy import stats
 from scipy.special import lambertw
 
 from envs.errors import InputError
-from serving.location import EARTH_RADIUS_M, Blur, cell_centre, destination, gamma2_quantile
+from serving.words.location import (
+    EARTH_RADIUS_M,
+    Blur,
+    cell_centre,
+    destination,
+    gamma2_quantile,
+)
 
 LATITUDES, LONGITUDES = st.floats(-90, 90), st.floats(-180, 180)
 BERLIN = (52.52, 13.405)

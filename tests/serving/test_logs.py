@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from serving import logs
-from serving.logs import Dam, Outages
-from serving.redis_server import RedisServer
+from serving.store.redis_server import RedisServer
+from serving.watching import logs
+from serving.watching.logs import Dam, Outages
 from tests.serving.live import running
 
 
@@ -42,12 +42,14 @@ class Clock:
 
 
 def test_a_line_is_json_with_time_level_message_and_what_is_known(lines):
-    logging.getLogger("serving.offers").warning("hello %s", "there", extra={"decision_id": "d1"})
+    logging.getLogger("serving.decisions.offers").warning(
+        "hello %s", "there", extra={"decision_id": "d1"}
+    )
     (line,) = lines()
     assert line.pop("time").endswith("+00:00")
     assert line == {
         "level": "WARNING",
-        "logger": "serving.offers",
+        "logger": "serving.decisions.offers",
         "message": "hello there",
         "replica": "r1",
         "decision_id": "d1",
@@ -57,7 +59,7 @@ def test_a_line_is_json_with_time_level_message_and_what_is_known(lines):
 def test_text_names_what_is_known(tmp_path):
     logs.start("text", "r1", tmp_path)
     extra = {"decision_id": "d1", "reason": "redis", "policy": "uniform"}
-    logging.getLogger("serving.offers").warning("degraded", extra=extra)
+    logging.getLogger("serving.decisions.offers").warning("degraded", extra=extra)
     text = (tmp_path / "scenelift_r1.log").read_text()
     assert text.endswith("WARNING r1 degraded reason=redis decision_id=d1 policy=uniform\n")
 
@@ -68,7 +70,7 @@ def test_an_error_leaves_its_kind_and_place_but_not_what_the_caller_sent(style, 
     try:
         int("jane.doe@example.org")
     except ValueError as error:
-        logging.getLogger("serving.offers").exception("a decision failed")
+        logging.getLogger("serving.decisions.offers").exception("a decision failed")
         Outages().failed("error", "d1", "uniform", error)
     text = (tmp_path / "scenelift_r1.log").read_text()
     assert "jane" not in text
@@ -77,7 +79,7 @@ def test_an_error_leaves_its_kind_and_place_but_not_what_the_caller_sent(style, 
 
 def test_starting_again_writes_each_line_once(lines, tmp_path):
     logs.start("json", "r1", tmp_path / "logs")
-    logging.getLogger("serving.offers").info("once")
+    logging.getLogger("serving.decisions.offers").info("once")
     assert len(lines()) == 1
 
 
@@ -113,8 +115,8 @@ def test_a_flood_from_one_place_is_dammed_and_counted(lines):
     handler.filters = [Dam(clock)]
     for number in range(logs.A_MINUTE + 31):
         clock.now = 60.0 * (number // (logs.A_MINUTE + 30))
-        logging.getLogger("serving.decide").error("a policy fails")
-    logging.getLogger("serving.decide").error("another place")
+        logging.getLogger("serving.policies.decide").error("a policy fails")
+    logging.getLogger("serving.policies.decide").error("another place")
     assert len(lines()) == logs.A_MINUTE + 2
     assert [line.get("left_out") for line in lines()[-2:]] == [30, None]
 
@@ -127,7 +129,7 @@ def test_an_outage_of_redis_is_one_line_with_its_first_decision(lines, catalogue
         service.offer("r0", "jane.doe")
         server.stop()
         first, *_ = [service.offer(f"r{number}", "jane.doe") for number in range(1, 12)]
-    told = [line for line in lines() if line["logger"] == "serving.logs"]
+    told = [line for line in lines() if line["logger"] == "serving.watching.logs"]
     known = [(line["reason"], line["decision_id"], line["policy"]) for line in told]
     assert known == [("redis", first["decision_id"], "uniform")]
     assert "jane" not in json.dumps(lines())

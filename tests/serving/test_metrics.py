@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serving.breaker import Breaker
-from serving.metrics import Metrics
-from serving.metrics_folder import MetricsFolder
+from serving.watching.breaker import Breaker
+from serving.watching.metrics import Metrics
+from serving.watching.metrics_folder import MetricsFolder
 
 ROOT = Path(__file__).parent.parent.parent
 REPLICA = """
 import sys
-from serving.metrics import Metrics
+from serving.watching.metrics import Metrics
 metrics = Metrics(sys.argv[1])
 metrics.policy_is("serving", "uniform")
 for line in sys.stdin:

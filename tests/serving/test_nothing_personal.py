@@ -7,9 +7,9 @@ import traceback
 
 import pytest
 
-from serving.redis_server import RedisServer
+from serving.journal.writer import Keeper, begun, opened
 from serving.security import Naming, Role, entry_of
-from serving.writer import Keeper, begun, opened
+from serving.store.redis_server import RedisServer
 from tests.serving.live import NOON, SECRET, running
 
 PEOPLE = [f"person-{number}@example.org" for number in range(6)]

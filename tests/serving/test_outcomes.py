@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from envs.clock import DAY
-from serving.outcomes import Outcome, Taken, results
+from serving.journal.outcomes import Outcome, Taken, results
 
 
 def taken(*decisions):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.errors import InputError
-from serving.pacing import (
+from serving.budgets.pacing import (
     DAY_S,
     HIGHEST_PRICE,
     STEPS,

@@ -8,8 +8,8 @@ from envs.decisions import EventKind, Events, Moment
 from envs.encoding import Encoding
 from envs.rules import Rules
 from envs.users import UserState, advance
-from serving.bodies import ReportedKind
-from serving.records import DecisionRecord
+from serving.store.records import DecisionRecord
+from serving.words.bodies import ReportedKind
 
 USERS = 3
 STEPS = 25

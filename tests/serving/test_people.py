@@ -11,11 +11,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from envs.decisions import EventKind, Events
 from envs.layout import COUNTED
 from envs.users import UserState, advance, pack, unpack
-from serving.connect import connect
-from serving.keys import REMEMBERED, Space
-from serving.people import LinkedElsewhere, People
-from serving.people_scripts import REPLACE
-from serving.records import UserRecord, new_version, state_record
+from serving.people.people import LinkedElsewhere, People
+from serving.people.people_scripts import REPLACE
+from serving.store.connect import connect
+from serving.store.keys import REMEMBERED, Space
+from serving.store.records import UserRecord, new_version, state_record
 
 BIRTH = 5 * 1_209_600  # the beginning of an era, so that each view adds exactly one
 VIEWED = COUNTED.index(EventKind.VIEWED)

@@ -15,10 +15,10 @@ from azure.cognitiveservices.personalizer.models import (
 from msrest.authentication import CognitiveServicesCredentials
 from msrest.exceptions import HttpOperationError
 
-from serving.decide import spoken
-from serving.ranking import ranked_at_random
-from serving.redis_server import RedisServer
+from serving.personalizer.ranking import ranked_at_random
+from serving.policies.decide import spoken
 from serving.security import Naming, Role, entry_of
+from serving.store.redis_server import RedisServer
 from tests.serving.live import running
 
 ONE = "/personalizer/v1.0"

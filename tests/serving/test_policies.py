@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import pytest
 
 from agents.baselines import make_baseline
-from serving.keys import Space
-from serving.policies import Policies
-from serving.redis_server import RedisServer
+from serving.policies.policies import Policies
 from serving.settings import Settings
+from serving.store.keys import Space
+from serving.store.redis_server import RedisServer
 from tests.serving.bundles import SPOILT, save, without_usable_probabilities
 from tests.serving.live import SECRET, running
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from serving.connect import connect_sync
 from serving.ingress import free_ports
-from serving.journal_files import JournalFiles
-from serving.redis_server import require_answer
-from serving.writer import Keeper, begun, opened
+from serving.journal.files import JournalFiles
+from serving.journal.writer import Keeper, begun, opened
+from serving.store.connect import connect_sync
+from serving.store.redis_server import require_answer
 from tests.serving.conftest import installed_redis
 from tests.serving.live import NOON, running
 from tests.serving.redis_cluster import redis_cluster

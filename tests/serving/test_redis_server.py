@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from envs.errors import InputError
-from serving.redis_server import RedisServer, require_answer
+from serving.store.redis_server import RedisServer, require_answer
 
 
 def test_data_are_there_again_after_a_restart(tmp_path):

@@ -4,11 +4,11 @@ from contextlib import closing
 
 import pytest
 
-from serving.failures import Failure
-from serving.keys import Space
-from serving.lineup import MOST_LOADED, MOST_PAST, Lineup
-from serving.parcel import Parcel, unpack
-from serving.registry import Kept, Registry
+from serving.policies.lineup import MOST_LOADED, MOST_PAST, Lineup
+from serving.policies.parcel import Parcel, unpack
+from serving.policies.registry import Kept, Registry
+from serving.store.keys import Space
+from serving.words.failures import Failure
 from tests.serving.bundles import save
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from fastapi.routing import iter_route_contexts
 
+from serving.access.limits import Limit
 from serving.app import create_app
-from serving.limits import Limit
 from serving.security import Role, entry_of
 from tests.serving.live import running
 

@@ -16,12 +16,12 @@ import pytest
 import redis
 
 from envs.errors import InputError
-from serving.journal import JournalWriter
-from serving.journal_files import JournalFiles
-from serving.journal_rows import DECISIONS, MARKS, OUTCOMES, RANKS, REFUSED
-from serving.redis_server import bundled_program
-from serving.writer import Keeper, WriterConfig, only_writer, run_writer
-from serving.writer_process import WriterProcess
+from serving.journal.draining import JournalWriter
+from serving.journal.files import JournalFiles
+from serving.journal.rows import DECISIONS, MARKS, OUTCOMES, RANKS, REFUSED
+from serving.journal.writer import Keeper, WriterConfig, only_writer, run_writer
+from serving.journal.writer_process import WriterProcess
+from serving.store.redis_server import bundled_program
 from simulators.logs.logged import read_log
 from tests.serving.stream import Stream, hashed
 
@@ -306,7 +306,7 @@ def test_a_writer_ends_with_the_process_it_was_started_for(
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from serving.writer_process import WriterProcess\n"
+        "from serving.journal.writer_process import WriterProcess\n"
         "process = WriterProcess(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])\n"
         "print(process.process.pid, flush=True)\n"
         "sys.stdin.read()\n"

@@ -1,0 +1,5 @@
+"""The HTTP calls: which route does what, and who may use it.
+
+* ``decision_calls``: offers, events and decisions.
+* ``people_calls``: export, erase, link. ``policy_calls``: what serves.
+"""

@@ -1,0 +1,9 @@
+"""Deciding: from a request to an answer that is kept.
+
+* ``asking``: a request, understood.
+* ``offers``: read the users, decide, commit, and the safe answer; ``patience``: how long it waits.
+* ``rounds``: requests that are decided together; ``proposals``: what is to be written of them;
+  ``answers``: what is told of it.
+* ``deferrals``: decisions that wait for their activation.
+* ``events``: what happened afterwards; ``explain``: why it was decided, and what came of it.
+"""
