@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, Final
-
-import numpy as np
 
 from envs.catalogue import SILENCE, Catalogue
 from envs.clock import DAY, to_datetime
-from serving.decisions.rounds import Asked, Proposal, Row
-from serving.policies.decide import Decider
+from serving.budgets.budget import Reservation
+from serving.decisions.rounds import Asked, Decided, Proposal
 from serving.store.records import DecisionRecord
 from serving.store.state import DecisionCommit
 
-NOTHING: Final = dict.fromkeys(("offer", "channel", "title", "content", "expires_at"))
+NOTHING: Final = dict.fromkeys(("offer", "channel", "title", "content"))
 """What silence offers."""
 
 
@@ -22,25 +21,29 @@ class Texts:
     """What callers, Redis and the journal are told of decisions."""
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self._words = [_words(catalogue, action) for action in range(len(catalogue.actions))]
+        self._words = [
+            as_json(_words(catalogue, action)).decode()[1:-1]
+            for action in range(len(catalogue.actions))
+        ]
+        """Of each action, what is the same for everybody."""
         self._offer_s = catalogue.offer_days * DAY
 
-    def proposal(self, row: Row, asked: Asked, value: bytes) -> Proposal:
+    def proposal(self, decided: Decided, n: int, reservation: Reservation | None) -> Proposal:
         """What to write of a row, and what to count once it is written."""
-        n, verdict = row.n, row.verdict
-        decider, arm = row.round.deciders[n]
-        refused = decider.refused(verdict.refusals[n])
-        record = self._record(row, asked, decider, arm)
+        asked = decided.round.asked[n]
+        decider, arm = decided.round.deciders[n]
+        refused = decider.refused(decided.refusals[n])
+        record = self._record(decided, n, asked, decider.policy_name, arm, reservation)
         commit = DecisionCommit(
-            decision_id=asked.decision_id,
-            version=row.round.readings[n].user.version,
-            value=value,
-            answer=self._answer(record, refused),
-            record=record.pack(),
-            lease=record.lease,
-            period=record.period,
-            cents=row.cents,
-            deferred=asked.deferred,
+            asked.decision_id,
+            decided.round.readings[n].user.version,
+            decided.values.get(n, b""),
+            self._answer(record, refused),
+            record.pack(),
+            record.lease,
+            record.period,
+            record.reserved_cents,
+            record.deferred,
         )
         return Proposal(
             asked,
@@ -50,57 +53,74 @@ class Texts:
             record.policy,
             record.degraded,
             refused,
-            row.reservation,
+            reservation,
         )
 
-    def _record(self, row: Row, asked: Asked, decider: Decider, arm: str) -> DecisionRecord:
-        n, verdict, reservation = row.n, row.verdict, row.reservation
-        name, likely = row.seen or (None, None)
+    def _record(
+        self,
+        decided: Decided,
+        n: int,
+        asked: Asked,
+        policy: str,
+        arm: str,
+        reservation: Reservation | None,
+    ) -> DecisionRecord:
         place = asked.place or (None, None)
         return DecisionRecord(
             decision_id=asked.decision_id,
             time=asked.now,
-            zone=row.round.zones[n],
+            zone=decided.round.zones[n],
             scene=asked.scene,
-            action=int(verdict.actions[n]),
-            propensity=float(verdict.propensities[n]),
-            observation=verdict.observations[n].tobytes(),
-            mask=np.packbits(verdict.mask[n]).tobytes(),
-            refusals=verdict.refusals[n].tobytes(),
-            probabilities=verdict.probabilities[n].tobytes(),
-            attributes=row.attributes,
-            degraded=bool(verdict.degraded[n]),
-            policy=decider.policy_name,
+            action=decided.actions[n],
+            propensity=decided.propensities[n],
+            observation=decided.observations[n],
+            mask=decided.masks[n],
+            refusals=decided.refusals[n],
+            probabilities=decided.probabilities[n],
+            attributes=decided.attributes[n],
+            degraded=decided.degraded[n],
+            policy=policy,
             arm=arm,
-            budget_price=row.round.price,
-            reserved_cents=row.cents,
+            budget_price=decided.round.price,
+            reserved_cents=decided.cents[n],
             lease=reservation.lease if reservation else "",
             period=reservation.period if reservation else 0,
             deferred=asked.deferred,
-            shadow=name,
-            shadow_propensity=None if likely is None else float(likely[n]),
+            shadow=decided.shadow,
+            shadow_propensity=decided.likely[n] if decided.likely else None,
             latitude=place[0],
             longitude=place[1],
         )
 
     def _answer(self, record: DecisionRecord, refused: dict[str, int]) -> bytes:
-        words = self._words[record.action]
-        expiry = None
-        if record.action:
-            expiry = f"{to_datetime(record.time + self._offer_s):%Y-%m-%dT%H:%M:%SZ}"
-        return as_json(
-            {
-                "decision_id": record.decision_id,
-                **words,
-                "expires_at": expiry,
-                "propensity": record.propensity,
-                "policy": record.policy,
-                "arm": record.arm,
-                "deferred": record.deferred,
-                "degraded": record.degraded,
-                "refused": refused,
-            }
-        )
+        """The answer as JSON, put together from parts: most of it is the same for many."""
+        expiry = _time(record.time + self._offer_s) if record.action else "null"
+        return (
+            f'{{"decision_id":"{record.decision_id}",{self._words[record.action]},'
+            f'"expires_at":{expiry},"propensity":{record.propensity!r},'
+            f'"policy":{_quoted(record.policy)},"arm":"{record.arm}",'
+            f'"deferred":{_bool(record.deferred)},"degraded":{_bool(record.degraded)},'
+            f'"refused":{_refused(tuple(refused.items()))}}}'
+        ).encode()
+
+
+def _bool(value: bool) -> str:
+    return "true" if value else "false"
+
+
+@lru_cache(maxsize=4096)
+def _time(seconds: int) -> str:
+    return f'"{to_datetime(seconds):%Y-%m-%dT%H:%M:%SZ}"'
+
+
+@lru_cache(maxsize=64)
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+@lru_cache(maxsize=4096)
+def _refused(counts: tuple[tuple[str, int], ...]) -> str:
+    return json.dumps(dict(counts), ensure_ascii=False, separators=(",", ":"))
 
 
 def silence(asked: Asked, policy: str, arm: str) -> bytes:
@@ -110,6 +130,7 @@ def silence(asked: Asked, policy: str, arm: str) -> bytes:
             "decision_id": asked.decision_id,
             "action": SILENCE,
             **NOTHING,
+            "expires_at": None,
             "propensity": 1.0,
             "policy": policy,
             "arm": arm,

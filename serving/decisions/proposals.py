@@ -18,7 +18,7 @@ from envs.rules import reserve_cents
 from envs.users import UserState, advance
 from serving.budgets.budget import Budget
 from serving.decisions.answers import Texts
-from serving.decisions.rounds import Asked, Proposal, Round, Row
+from serving.decisions.rounds import Asked, Decided, Proposal, Round
 from serving.policies.decide import Decider, Verdict, spoken, stand
 from serving.policies.policies import Policies
 from serving.store.state import Reading, packed
@@ -54,20 +54,21 @@ class Proposer:
         """
         round_ = self._round(asked, readings, users)
         _describe(users, asked)
-        attributes = np.ascontiguousarray(users.attributes)
+        attributes = users.attributes.copy()
         verdict = self._decide(round_)
         values = _values(round_, _contacted(round_, verdict))
         seen = self._seen_by_shadow(verdict, _speaking(asked))
-        proposals: list[Proposal | None] = []
-        for n, each in enumerate(asked):
-            cents = int(self._reserve[verdict.actions[n]])
-            reservation = self._budget.reserve(cents) if cents else None
-            if cents and reservation is None:
-                proposals.append(None)
-                continue
-            row = Row(n, round_, verdict, attributes[n].tobytes(), seen, cents, reservation)
-            proposals.append(self._texts.proposal(row, each, values.get(n, b"")))
-        return proposals
+        cents = self._reserve[verdict.actions]
+        decided = Decided.of(round_, verdict, attributes, values, cents, seen)
+        return [self._proposal(decided, n) for n in range(len(asked))]
+
+    def _proposal(self, decided: Decided, n: int) -> Proposal | None:
+        """What to write of a row, once its part of the budget is set aside."""
+        cents = decided.cents[n]
+        reservation = self._budget.reserve(cents) if cents else None
+        if cents and reservation is None:
+            return None
+        return self._texts.proposal(decided, n, reservation)
 
     def _round(
         self, asked: Sequence[Asked], readings: Sequence[Reading], users: UserState

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,14 +75,64 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One request of a round, decided."""
+class Decided:
+    """A round that has been decided, as plain values by row; arrays as bytes."""
 
-    n: int
     round: Round
-    verdict: Verdict
-    attributes: bytes
-    seen: tuple[str, NDArray[np.float64]] | None
-    """What the policy says that looks on."""
-    cents: int
-    reservation: Reservation | None
+    actions: list[int]
+    propensities: list[float]
+    degraded: list[bool]
+    observations: list[bytes]
+    """float32 [D]."""
+    masks: list[bytes]
+    """Packed bits [A]."""
+    refusals: list[bytes]
+    """uint32 [A]."""
+    probabilities: list[bytes]
+    """float64 [A]."""
+    attributes: list[bytes]
+    """float32 [J]."""
+    values: dict[int, bytes]
+    """Records of the users that change."""
+    cents: list[int]
+    """What each sets aside of the budget."""
+    shadow: str | None
+    """Name of the policy that looks on."""
+    likely: list[float]
+    """How likely it would have done the same; empty where none looks on."""
+
+    @classmethod
+    def of(
+        cls,
+        round_: Round,
+        verdict: Verdict,
+        attributes: NDArray[np.float32],
+        values: dict[int, bytes],
+        cents: NDArray[np.int64],
+        seen: tuple[str, NDArray[np.float64]] | None,
+    ) -> Self:
+        """From the arrays of a round of N requests."""
+        return cls(
+            round=round_,
+            actions=verdict.actions.tolist(),
+            propensities=verdict.propensities.tolist(),
+            degraded=verdict.degraded.tolist(),
+            observations=_rows(verdict.observations),
+            masks=_rows(np.packbits(verdict.mask, axis=1)),
+            refusals=_rows(verdict.refusals),
+            probabilities=_rows(verdict.probabilities),
+            attributes=_rows(attributes),
+            values=values,
+            cents=cents.tolist(),
+            shadow=seen[0] if seen else None,
+            likely=seen[1].tolist() if seen else [],
+        )
+
+
+def _rows(array: NDArray[Any]) -> list[bytes]:
+    """The rows of an array [N, K] as bytes."""
+    if not array.shape[1]:
+        return [b""] * len(array)
+    data = array.tobytes()
+    width = len(data) // len(array)
+    return [data[start : start + width] for start in range(0, len(data), width)]

