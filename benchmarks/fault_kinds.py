@@ -20,14 +20,16 @@ from typing import Any, Final
 from benchmarks.children import Child, ChildError
 from benchmarks.connections import Client
 from benchmarks.fault_redis import FaultyRedis
-from benchmarks.processes import REPLICA, WRITER, processes
+from benchmarks.processes import REPLICA, WRITER, command_line, processes
 from benchmarks.served import Served
 
 FIRST_POLICY: Final = "uniform"
 SECOND_POLICY: Final = "rule_book"
 SHELF: Final = "16m"
 """Size of the disk that is filled: the journal of a fault takes far less."""
-RESPAWNED_WITHIN_S: Final = 15.0
+RESPAWNED_WITHIN_S: Final = 30.0
+WRITER_LIVES_S: Final = 6.0
+"""At most, before it is killed: it starts within two seconds, then writes every two seconds."""
 
 
 @dataclass(slots=True)
@@ -44,6 +46,8 @@ class Scene:
     seed: int
     hold_s: float
     """How long a fault that has a length is held."""
+    dead_s: float
+    """How long Redis is gone."""
     kills: int
     """How often the journal writer is killed."""
     notes: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +68,7 @@ async def replica_killed(scene: Scene) -> None:
 async def redis_killed(scene: Scene) -> None:
     """Redis ends with SIGKILL and is started again on its append-only file."""
     await asyncio.to_thread(scene.redis.kill)
+    await asyncio.sleep(scene.dead_s)
     await asyncio.to_thread(scene.redis.start_again)
 
 
@@ -85,9 +90,13 @@ async def writer_killed(scene: Scene) -> None:
     """The journal writer ends with SIGKILL, again and again, whatever it is doing."""
     rng = random.Random(scene.seed)
     for number in range(scene.kills):
-        os.kill(await _writer(scene), signal.SIGKILL)
-        scene.notes["kills"] = number + 1
-        await asyncio.sleep(rng.uniform(0.1, 1.5))
+        writer = await _writer(scene)
+        await asyncio.sleep(rng.uniform(0.0, WRITER_LIVES_S))
+        with suppress(ProcessLookupError):
+            os.kill(writer, signal.SIGKILL)
+            scene.notes["kills"] = number + 1
+        while WRITER in command_line(writer):  # it is gone once nobody has to collect it
+            await asyncio.sleep(0.02)
     await _writer(scene)  # the last one goes on
 
 

@@ -59,6 +59,8 @@ class FaultsBenchmark:
     """Of load before the fault."""
     hold_s: float = 10.0
     """How long Redis stands still or is slow, and how long the disk is full."""
+    dead_s: float = 2.0
+    """How long Redis is gone when it is killed."""
     after_s: float = 20.0
     """Of load after the fault."""
     delay_ms: float = 200.0
@@ -134,7 +136,7 @@ def _scene(config: FaultsBenchmark, folder: Path, mounted: bool) -> Iterator[Sce
                 bundle = broken_bundle(folder / "broken")
                 yield Scene(
                     *(served, redis, slow, mounted, bundle),
-                    *(config.seed, config.hold_s, config.kills),
+                    *(config.seed, config.hold_s, config.dead_s, config.kills),
                 )
 
 
@@ -222,13 +224,14 @@ def main() -> int:
         print(json.dumps(found))
     else:
         console = Console()
-        console.print(_table(found["faults"]))
+        console.print(_table(found["faults"], config.fsync))
         console.print("\n".join(found["broken"]) or "Every promise held.")
     return 1 if found["broken"] else 0
 
 
-def _table(rows: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title="Acknowledged and lost; what callers noticed", box=box.SIMPLE)
+def _table(rows: dict[str, dict[str, Any]], fsync: str) -> Table:
+    title = f"Acknowledged and lost; what callers noticed; Redis with appendfsync {fsync}"
+    table = Table(title=title, box=box.SIMPLE)
     headings = ("", "lost", "twice", "wrong", "degraded", "5xx", "gap s", "recovery s")
     for heading in headings:
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)

@@ -50,10 +50,15 @@ def floor_app(redis_url: str, redis_timeout_ms: int) -> FastAPI:
         degraded, action = False, 0
         try:
             async with asyncio.timeout(redis_timeout_ms / 1000):
-                await redis.pipeline(transaction=False).get(user).get(decision).execute()
+                reading = redis.pipeline(transaction=False)
+                reading.get(user)
+                reading.get(decision)
+                await reading.execute()
                 action = int((observation @ weights).argmax())
                 writing = redis.pipeline(transaction=False)
-                await writing.set(user, USER, ex=3600).set(decision, action, ex=3600).execute()
+                writing.set(user, USER, ex=3600)
+                writing.set(decision, action, ex=3600)
+                await writing.execute()
         except TimeoutError:
             degraded = True
         answer = {"decision_id": decision, "action": action, "degraded": degraded}

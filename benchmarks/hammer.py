@@ -27,6 +27,8 @@ from rich.table import Table
 from benchmarks.children import ChildError
 from benchmarks.hammer_clients import Hammer, Mix, Seen
 from benchmarks.journals import (
+    ACTIVATED,
+    LAPSED,
     Journal,
     cap_violations,
     read_journal,
@@ -69,6 +71,8 @@ class HammerBenchmark:
     """Of each period while hammered; more is asked for."""
     period_s: int = 15
     """Length of a period while hammered."""
+    defer_s: int = 5
+    """How long a deferred offer waits to be shown, before its budget is given back."""
     plan_periods: int = 3
     """Whole periods without contention; 0 leaves them out."""
     plan_cents: int = 200_000
@@ -113,6 +117,7 @@ def _hammered(config: HammerBenchmark, folder: Path) -> dict[str, Any]:
     money = {
         "SCENELIFT_BUDGET_CENTS": str(config.budget_cents),
         "SCENELIFT_BUDGET_PERIOD_S": str(config.period_s),
+        "SCENELIFT_DEFER_S": str(config.defer_s),
     }
     with _served(config, folder, money) as url:
         hammer = Hammer(url, mix, "h", config.seed)
@@ -127,7 +132,9 @@ def _hammered(config: HammerBenchmark, folder: Path) -> dict[str, Any]:
 def _planned(config: HammerBenchmark, folder: Path) -> dict[str, Any]:
     """Many users, no caps, more demand than budget; whole periods only."""
     catalogue = write_catalogue(folder / "catalogue.yaml", [])
-    mix = Mix(config.plan_users, config.plan_users, _scenes(catalogue), batch=20, told=0.0)
+    mix = Mix(
+        config.plan_users, config.plan_users, _scenes(catalogue), batch=20, told=0.0, deferred=0.0
+    )
     period_s = config.plan_period_s
     money = {
         "SCENELIFT_BUDGET_CENTS": str(config.plan_cents),
@@ -204,6 +211,9 @@ def counted(
         "failed_calls": seen.failed,
         "refused_by": dict(seen.refused.most_common()),
         "missing_in_journal": len(seen.answers) - len(known),
+        "activated": len(journal.ended_as(ACTIVATED)),
+        "lapsed": len(journal.ended_as(LAPSED)),
+        "activations_missing": len(seen.activated - journal.ended_as(ACTIVATED)),
         "answered_otherwise": seen.differing + len(other),
         "written_twice": journal.written_twice,
         "spent_of_budget": {k: v / budget_cents for k, v in sorted(spent.items()) if k},
@@ -222,6 +232,7 @@ def broken_promises(found: Mapping[str, Any]) -> list[str]:
             "overspent_cents",
             "spent_outside_periods_cents",
             "missing_in_journal",
+            "activations_missing",
             "answered_otherwise",
         ):
             if row.get(name):
@@ -261,7 +272,8 @@ def _table(found: dict[str, Any]) -> Table:
     for name in (
         *("decisions", "contacts", "per_second", "repeated", "degraded_share", "failed_calls"),
         *("cap_violations", "overspent_cents", "spent_outside_periods_cents"),
-        *("missing_in_journal", "answered_otherwise", "written_twice"),
+        *("missing_in_journal", "activations_missing", "answered_otherwise", "written_twice"),
+        *("activated", "lapsed"),
     ):
         cells = (f"{row[name]:,.4g}" if name in row else "" for row in rows)
         table.add_row(name.replace("_", " "), *cells)

@@ -35,6 +35,10 @@ class Mix:
     batched: float = 0.04
     told: float = 0.08
     """Share of the calls that tell events."""
+    deferred: float = 0.15
+    """Share of the requests that are shown later, or never."""
+    shown: float = 0.7
+    """Share of the deferred offers that are shown."""
 
 
 @dataclass(slots=True)
@@ -54,6 +58,8 @@ class Seen:
     """Requests that were answered again."""
     refused: Counter[str] = field(default_factory=Counter)
     """Decisions in which a rule refused something."""
+    activated: set[str] = field(default_factory=set)
+    """Deferred decisions that were told to be shown, and are known to be."""
 
     def note(self, request: str, answer: dict[str, Any]) -> None:
         """An answer to an offer."""
@@ -70,8 +76,10 @@ class Seen:
 
     @property
     def failed(self) -> int:
-        """Calls that did not end with 200."""
-        return sum(n for what, n in self.statuses.items() if not what.endswith(" 200"))
+        """Calls that did not end with 200; an activation may also be told not to show the offer."""
+        fine = ("activate 409",)
+        calls = self.statuses.items()
+        return sum(n for what, n in calls if not what.endswith(" 200") and what not in fine)
 
 
 class Hammer:
@@ -85,7 +93,7 @@ class Hammer:
         self._prefix = prefix
         self._rng = random.Random(seed)
         self._number = 0
-        self._recent: deque[dict[str, str]] = deque(maxlen=RECENT)
+        self._recent: deque[dict[str, Any]] = deque(maxlen=RECENT)
 
     async def strike(self, clients: int, seconds: float) -> Seen:
         """Let so many clients call for so long, each one call after the other."""
@@ -111,22 +119,35 @@ class Hammer:
         hot = self._rng.random() < 0.5
         return f"u{self._rng.randrange(self._mix.hot_users if hot else self._mix.users)}"
 
-    def _request(self) -> dict[str, str]:
+    def _request(self) -> dict[str, Any]:
         self._number += 1
-        request = {
+        request: dict[str, Any] = {
             "request_id": f"{self._prefix}{self._number}",
             "user_id": self._user(),
             "scene": self._rng.choice(self._mix.scenes),
+            "defer": self._rng.random() < self._mix.deferred,
         }
         self._recent.append(request)
         return request
 
-    async def _ask(self, request: dict[str, str]) -> None:
+    async def _ask(self, request: dict[str, Any]) -> None:
         answer = await self._post("offer", OFFERS, request)
-        if answer is not None:
-            self.seen.note(request["request_id"], answer)
+        if answer is None:
+            return
+        self.seen.note(request["request_id"], answer)
+        waits = answer.get("deferred") and not answer["degraded"]
+        if waits and self._rng.random() < self._mix.shown:
+            await self._activate(answer["decision_id"])
 
-    async def _ask_many(self, requests: list[dict[str, str]]) -> None:
+    async def _activate(self, decision_id: str) -> None:
+        """Show a deferred offer; now and then twice at once."""
+        path, times = f"/v1/decisions/{decision_id}:activate", self._rng.choice((1, 1, 2))
+        calls = (self._post("activate", path, {}) for _ in range(times))
+        for answer in await asyncio.gather(*calls):
+            if answer is not None:
+                self.seen.activated.add(decision_id)
+
+    async def _ask_many(self, requests: list[dict[str, Any]]) -> None:
         answer = await self._post("batch", BATCH, {"offers": requests})
         for request, one in zip(requests, answer["decisions"] if answer else (), strict=False):
             self.seen.note(request["request_id"], one)

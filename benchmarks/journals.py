@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,8 @@ from envs.clock import DAY, EPOCH, HOUR
 from envs.rules import reserve_cents
 
 LOOK_S: Final = 0.2
+ACTIVATED: Final = "activated"
+LAPSED: Final = "lapsed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +45,42 @@ class Journal:
     outcomes: list[dict[str, Any]]
     written_twice: int
     """Rows more than decisions and outcomes: at least once is promised, not exactly once."""
+    marks: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Of deferred decisions: ``activated`` or ``lapsed``, and when."""
 
     def by_id(self) -> dict[str, dict[str, Any]]:
         """The decisions by their ids."""
         return {row["decision_id"]: row for row in self.decisions}
 
     def given(self) -> list[dict[str, Any]]:
-        """The decisions that count as shown."""
-        return [row for row in self.decisions if row["action"] and not row.get("deferred")]
+        """The decisions that count as shown, each with the time at which it was."""
+        shown = []
+        for row in self.decisions:
+            state, time = self.marks.get(row["decision_id"], ("", 0))
+            if not row.get("deferred"):
+                time = row["time"]
+            elif state != ACTIVATED:
+                continue
+            if row["action"]:
+                shown.append(row | {"time": time})
+        return shown
+
+    def ended_as(self, state: str) -> set[str]:
+        """Deferred decisions that were activated, or that have lapsed."""
+        return {decision for decision, (ended, _) in self.marks.items() if ended == state}
 
 
 def read_journal(run_dir: Path) -> Journal:
     """The journal's parts in a run folder."""
     decisions, more = _each_once(run_dir, "decisions", ("decision_id",))
     outcomes, again = _each_once(run_dir, "outcomes", ("user", "key"))
-    return Journal(decisions, outcomes, more + again)
+    marked, _ = _each_once(run_dir, "marks", ("kind", "decision"))
+    marks = {
+        row["decision"]: (row["kind"], row["time"])
+        for row in marked
+        if row["kind"] in (ACTIVATED, LAPSED)
+    }
+    return Journal(decisions, outcomes, more + again, marks)
 
 
 def _each_once(
@@ -141,11 +164,16 @@ def _time(contact: Contact) -> int:
 
 
 def spend(catalogue: Catalogue, journal: Journal) -> dict[int, float]:
-    """Cents that the decisions of each period set aside, by the catalogue's own prices."""
+    """Cents that the decisions of each period set aside, by the catalogue's own prices.
+
+    What a decision that has lapsed had set aside was given back.
+    """
     cents: NDArray[np.float64] = reserve_cents(catalogue)
     spent: dict[int, float] = {}
+    lapsed = journal.ended_as(LAPSED)
     for row in journal.decisions:
-        if price := float(cents[row["action"]]):
+        price = float(cents[row["action"]])
+        if price and row["decision_id"] not in lapsed:
             period = int(row.get("period") or 0)
             spent[period] = spent.get(period, 0.0) + price
     return spent

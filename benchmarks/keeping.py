@@ -56,7 +56,7 @@ WRITTEN_WITHIN_S: Final = 300.0
 FLAT: Final = 0.01
 """Share of its memory that a replica may gain in ten minutes and count as flat: the lower end of
 the interval is held to it, so that one step of an allocator is no leak."""
-TOLD: Final = (
+TOLD: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "scene_entered", "scene": "mall"},
     {"kind": "viewed", "scene": "mall", "offer": "off10"},
     {"kind": "bought", "amount_cents": 2950},
@@ -129,7 +129,7 @@ def used_bytes(client: redis.Redis) -> int:
 
 def kept(client: redis.Redis, letter: str) -> dict[str, float]:
     """Keys of a kind, and the bytes that one takes: with its name, and with what Redis adds."""
-    count, sizes = 0, []
+    count, sizes = 0, list[float]()
     for key in client.scan_iter(f"sl:*:{letter}:*", 10_000):
         count += 1
         if len(sizes) < SAMPLE:

@@ -54,6 +54,13 @@ def test_a_broken_promise_is_named(answers, budget_cents, said):
     assert broken_promises({"hammered": row}) == [f"hammered: {said}"]
 
 
+def test_an_activation_that_the_journal_lacks_is_named():
+    seen = Seen(activated={"u-1", "u-2"})
+    journal = Journal([KEPT], [], 0, {"u-1": ("activated", 3)})
+    row = counted(CATALOGUE, journal, seen, budget_cents=150)
+    assert broken_promises({"hammered": row}) == ["hammered: activations missing: 1"]
+
+
 def test_spend_that_ends_beside_its_plan_is_named():
     planned = {"decisions": 1, "share_of_plan": {5: 0.995, 6: 0.98, 7: 1.0}}
     assert broken_promises({"planned": planned}) == [

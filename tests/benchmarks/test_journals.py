@@ -71,6 +71,14 @@ def test_other_users_and_deferred_offers_do_not_count():
     assert cap_violations(CATALOGUE, journal(*rows)) == 0
 
 
+def test_a_deferred_offer_counts_from_when_it_is_shown_and_gives_back_what_lapsed():
+    rows = [given(n, "gift/push", 0, deferred=True, period=7) for n in (1, 2, 3)]
+    marks = {f"{USER}-1": ("activated", 50), f"{USER}-2": ("lapsed", 60)}
+    found = Journal(rows, [], 0, marks)
+    assert [(row["decision_id"], row["time"]) for row in found.given()] == [(f"{USER}-1", 50)]
+    assert spend(CATALOGUE, found) == {7: 2 * 150}, "one may still be shown"
+
+
 def test_what_the_rules_allow_is_no_violation_and_what_they_refuse_is_one(tmp_path):
     """The count knows nothing of the rules, and agrees with them contact by contact."""
     catalogue = write_catalogue(tmp_path / "catalogue.yaml", TIGHT)
@@ -117,3 +125,15 @@ def test_a_row_that_was_written_twice_counts_once(tmp_path):
     found = read_journal(tmp_path)
     assert {row["decision_id"] for row in found.decisions} == {"x-1", "x-2"}
     assert (len(found.decisions), found.written_twice, found.outcomes) == (2, 1, [])
+
+
+def test_what_became_of_deferred_decisions_is_read_of_the_marks(tmp_path):
+    folder = tmp_path / "journal" / "catalogue"
+    folder.mkdir(parents=True)
+    marks = {
+        "kind": ["activated", "lapsed", "linked"],
+        "decision": ["x-1", "x-2", None],
+        "time": [5, 6, 7],
+    }
+    pq.write_table(pa.table(marks), folder / "marks-1.parquet")
+    assert read_journal(tmp_path).marks == {"x-1": ("activated", 5), "x-2": ("lapsed", 6)}
