@@ -1,7 +1,8 @@
 """Deciding: from a request to an answer that is kept.
 
 * ``asking``: a request, understood.
-* ``offers``: read the users, decide, commit, and the safe answer; ``patience``: how long it waits.
+* ``offers``: the call, for those who ask at the same time together, and the safe answer.
+* ``deciding``: read the users, decide, commit, and again; ``patience``: how long it waits.
 * ``rounds``: requests that are decided together; ``proposals``: what is to be written of them;
   ``answers``: what is told of it.
 * ``deferrals``: decisions that wait for their activation.
