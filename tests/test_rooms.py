@@ -35,6 +35,7 @@ ALLOWED = {
             "ray",
             "prometheus_client",
             "pythonjsonlogger",
+            "hiredis",
             "httpx",
             "tenacity",
             "msgpack",
