@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import Depends, FastAPI, Request, Response
 
 from serving.access.admission import admit, charge
+from serving.calls.direct import post
 from serving.security import Role
 from serving.service import Service
 from serving.watching.tracing import describe_answer
@@ -37,34 +38,36 @@ def add_decision_calls(app: FastAPI, service: Service) -> None:
 
 def _add_offers(app: FastAPI, service: Service) -> None:
     most, metrics = service.settings.max_body_bytes, service.metrics
-    caller = [Depends(admit(service.keys, service.limits, Role.APP))]
+    let_in = admit(service.keys, service.limits, Role.APP)
 
-    @app.post(
+    @post(
+        app,
         "/v1/offers",
         response_model=OfferAnswer,
         responses=failures(*BODY),
-        dependencies=caller,
         openapi_extra=takes(OfferRequest),
     )
     async def offers(request: Request) -> Response:
         """Decide what to offer to one user now, or to stay silent."""
         start = time.perf_counter()
+        await let_in(request)
         body = await read_body(request, OfferRequest, most)
         answer = await service.offers.answer(body)
         metrics.observe("offers", time.perf_counter() - start)
         describe_answer(body.scene, answer)
         return Response(answer, media_type=JSON)
 
-    @app.post(
+    @post(
+        app,
         "/v1/offers:batch",
         response_model=BatchAnswer,
         responses=failures(*BODY),
-        dependencies=caller,
         openapi_extra=takes(BatchRequest),
     )
     async def batch(request: Request) -> Response:
         """Decide for up to 1,000 users, as if they had been asked for one after another."""
         start = time.perf_counter()
+        await let_in(request)
         body = await read_body(request, BatchRequest, most)
         charge(request, service.limits, len(body.offers))
         answers = await service.offers.answer_many(body.offers)
@@ -74,18 +77,19 @@ def _add_offers(app: FastAPI, service: Service) -> None:
 
 def _add_events(app: FastAPI, service: Service) -> None:
     most, metrics = service.settings.max_body_bytes, service.metrics
-    caller = [Depends(admit(service.keys, service.limits, Role.APP))]
+    let_in = admit(service.keys, service.limits, Role.APP)
 
-    @app.post(
+    @post(
+        app,
         "/v1/events",
         response_model=EventsAnswer,
         responses=failures(*BODY, 503),
-        dependencies=caller,
         openapi_extra=takes(EventsRequest),
     )
     async def events(request: Request) -> Response:
         """Tell what happened: up to 1,000 events, in any order, repeated or not."""
         start = time.perf_counter()
+        await let_in(request)
         body = await read_body(request, EventsRequest, most)
         charge(request, service.limits, len(body.events))
         answer = await service.happenings.tell(body)
