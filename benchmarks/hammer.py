@@ -265,7 +265,7 @@ def _table(found: dict[str, Any]) -> Table:
     title = "; ".join(found["broken"]) or "Every promise held"
     table = Table(title=title, box=box.SIMPLE)
     phases = [phase for phase in ("hammered", "planned") if phase in found]
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for phase in phases:
         table.add_column(phase, justify="right", no_wrap=True)
     rows = [found[phase] for phase in phases]
@@ -278,7 +278,7 @@ def _table(found: dict[str, Any]) -> Table:
         cells = (f"{row[name]:,.4g}" if name in row else "" for row in rows)
         table.add_row(name.replace("_", " "), *cells)
     for name in ("spent_of_budget", "share_of_plan"):
-        cells = (", ".join(f"{share:.2%}" for share in row.get(name, {}).values()) for row in rows)
+        cells = ("\n".join(f"{share:.2%}" for share in row.get(name, {}).values()) for row in rows)
         table.add_row(name.replace("_", " "), *cells)
     table.add_row("refused by", *(_most(row["refused_by"]) for row in rows))
     return table
