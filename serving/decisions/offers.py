@@ -30,10 +30,9 @@ from serving.words.bodies import OfferRequest
 
 AT_ONCE: Final = 250
 """Requests that are decided together; other callers get their turn in between."""
-GROUPS: Final = 2
-"""Groups of requests that are under way at once: one may wait for Redis while one is decided."""
-LONGEST_WAIT_S: Final = 0.005
-"""After which a request no longer waits for the groups before it: Redis may be slow."""
+SPACING_S: Final = 0.005
+"""Least time between the beginnings of two groups: a request that comes alone waits for nothing,
+many share the work that is the same for one and for all."""
 
 Queued = tuple[Asked, "asyncio.Future[bytes]", Context]
 
@@ -66,7 +65,9 @@ class Offers:
         self._together = 1 if is_cluster(settings.redis_url) else AT_ONCE
         self._queue: list[Queued] = []
         self._groups: set[asyncio.Task[None]] = set()
-        self._handle: asyncio.Handle | None = None
+        self._planned = False
+        self._next_s = 0.0
+        """Earliest beginning of the next group, by the clock of the event loop."""
 
     async def answer(self, body: OfferRequest) -> bytes:
         """The answer to a request as JSON; the same bytes whenever the request is repeated.
@@ -88,31 +89,25 @@ class Offers:
         return await future
 
     def _plan(self) -> None:
-        """Let the queue be decided once the requests that are here now have been read."""
-        loop = asyncio.get_running_loop()
-        if len(self._groups) < GROUPS:
-            if self._handle is None or isinstance(self._handle, asyncio.TimerHandle):
-                if self._handle is not None:
-                    self._handle.cancel()
-                self._handle = loop.call_soon(self._begin)
-        elif self._handle is None:
-            self._handle = loop.call_later(LONGEST_WAIT_S, self._begin)
+        """Let the queue be decided, once the requests that are here by now have been read."""
+        if not self._planned:
+            self._planned = True
+            loop = asyncio.get_running_loop()
+            if loop.time() >= self._next_s:
+                loop.call_soon(self._begin)
+            else:
+                loop.call_at(self._next_s, self._begin)
 
     def _begin(self) -> None:
         """Decide a group of those that wait."""
-        self._handle = None
+        self._planned = False
+        loop = asyncio.get_running_loop()
+        self._next_s = loop.time() + SPACING_S
         part, self._queue = self._queue[: self._together], self._queue[self._together :]
-        if not part:
-            return
         # What is traced of a group belongs to the request that came first.
-        group = asyncio.get_running_loop().create_task(self._decide_group(part), context=part[0][2])
-        self._groups.add(group)
-        group.add_done_callback(self._end)
-        if self._queue:
-            self._plan()
-
-    def _end(self, group: asyncio.Task[None]) -> None:
-        self._groups.discard(group)
+        group = loop.create_task(self._decide_group(part), context=part[0][2])
+        self._groups.add(group)  # the loop itself holds no task
+        group.add_done_callback(self._groups.discard)
         if self._queue:
             self._plan()
 
