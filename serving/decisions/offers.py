@@ -133,11 +133,14 @@ class Offers:
         asked = [
             self._asking.understand(body, f"offers.{number}.") for number, body in enumerate(bodies)
         ]
+        # All requests of a user in one part, in their order; while Redis works for one part,
+        # another is decided.
+        count = -(-len(asked) // AT_ONCE)
+        parts: list[Waiting] = [{} for _ in range(count)]
+        for number, each in enumerate(asked):
+            parts[int(each.identity[-4:], 16) % count][number] = each
         answers: dict[int, bytes] = {}
-        for start in range(0, len(asked), AT_ONCE):
-            part = dict(enumerate(asked[start : start + AT_ONCE], start))
-            await self._answer(part, answers.__setitem__)
-            await asyncio.sleep(0)
+        await asyncio.gather(*(self._answer(part, answers.__setitem__) for part in parts if part))
         return [answers[number] for number in range(len(asked))]
 
     async def _answer(self, waiting: Waiting, deliver: Deliver) -> None:
