@@ -42,6 +42,7 @@ __all__ = [
     "TablePolicy",
     "check_place",
     "check_policy",
+    "is_folder",
     "load_bundle",
     "load_policy",
     "save_bundle",
@@ -261,6 +262,14 @@ def _read_weights(path: Path, checksum: str) -> dict[str, NDArray[Any]]:
         raise BundleError(f"{path}: {WEIGHTS} is not safetensors: {error}") from None
 
 
+def is_folder(path: str | Path) -> bool:
+    """Whether there is a folder of that name; a name that no file can have is none."""
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def load_policy(spec: str, catalogue: Catalogue, served: bool = False) -> Policy:
     """The policy that a command line names: a baseline, or the folder of a bundle.
 
@@ -275,7 +284,7 @@ def load_policy(spec: str, catalogue: Catalogue, served: bool = False) -> Policy
     """
     if is_baseline(spec):
         return make_baseline(spec, catalogue)
-    if not Path(spec).is_dir():
+    if not is_folder(spec):
         raise InputError(
             f"no policy {spec!r}: give the folder of a bundle, or silence, uniform, rule_book "
             "or constant:OFFER/CHANNEL"

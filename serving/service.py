@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from agents.baselines import is_baseline
-from agents.policy import load_bundle, load_policy
+from agents.policy import is_folder, load_bundle, load_policy
 from envs.catalogue import Catalogue, load_catalogue
 from envs.decisions import Policy
 from serving.access.admission import Limits
@@ -172,7 +172,7 @@ def catalogue_of(policy: str, catalogue: Path | None) -> Catalogue:
     Raises:
         InputError: a catalogue or a policy that is refused.
     """
-    if catalogue is not None or is_baseline(policy) or not Path(policy).is_dir():
+    if catalogue is not None or is_baseline(policy) or not is_folder(policy):
         found = load_catalogue(catalogue)
         load_policy(policy, found, served=True)
         return found

@@ -20,7 +20,9 @@ Reward = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 
 
 class _Lenient(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", strict=True
+    )
 
 
 class RankableAction(_Lenient):

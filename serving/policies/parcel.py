@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from agents.baselines import is_baseline, make_baseline
-from agents.policy import SERVED_BYTES, load_bundle, load_policy
+from agents.policy import SERVED_BYTES, is_folder, load_bundle, load_policy
 from envs.catalogue import Catalogue
 from envs.decisions import Moment, Policy
 from envs.errors import InputError
@@ -71,7 +71,7 @@ class Parcel:
             folder = _inside(Path(spec) if Path(spec).is_absolute() else below / spec, below, spec)
         else:
             folder = Path(spec)
-        if not folder.is_dir():
+        if not is_folder(folder):
             load_policy(spec, catalogue)  # which says what could be given
         files = {}
         for name, longest in LONGEST.items():

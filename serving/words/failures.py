@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +106,14 @@ def _frames(error: BaseException | None) -> str:
     return "".join(lines)
 
 
+def _methods(app: FastAPI, path: str) -> set[str]:
+    """What may be done with a path, by all the routes that lead there."""
+    routes = (route for route in app.routes if isinstance(route, Route))
+    return {
+        method for route in routes if route.path_regex.match(path) for method in route.methods or ()
+    }
+
+
 def handle_failures(app: FastAPI) -> None:
     """Let the application tell every failure in the one shape."""
 
@@ -117,7 +126,10 @@ def handle_failures(app: FastAPI) -> None:
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
         where = f"{request.method} {request.url.path}"
         message = f"{error.detail}: {shortened(where)}"
-        return failed(Failure(error.status_code, code, message, headers=error.headers))
+        headers = error.headers
+        if error.status_code == 405:
+            headers = {"Allow": ", ".join(sorted(_methods(app, request.url.path)))}
+        return failed(Failure(error.status_code, code, message, headers=headers))
 
     async def on_misfit(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError), "registered for misfits only"

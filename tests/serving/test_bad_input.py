@@ -212,3 +212,23 @@ def test_a_content_type_may_name_its_character_set(service):
     wrong = json.dumps(OFFER | {"scene": "moon"})
     answer = service.client.post("/v1/offers", content=wrong, headers=headers)
     assert answer.json()["error"]["code"] == "unknown_scene"
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/policies/a", "DELETE, PUT"),
+        ("/v1/users/u", "DELETE, GET"),
+        ("/v1/offers", "POST"),
+    ],
+)
+def test_a_method_that_a_path_does_not_have_is_refused_with_those_it_has(live, path, methods):
+    answer = live.client.options(path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+    assert answer.json()["error"]["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize("source", ["a" * 300, "a\u0000b"])
+def test_a_policy_that_no_file_can_be_is_refused(live, source):
+    answer = live.client.put("/v1/policies/new", json={"source": source})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "policy_refused")
