@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 10.0
 """A writer that has lived so long was started well."""
 END_WITHIN_S: Final = 60.0
+NICENESS: Final = 10
+"""Callers wait for decisions, and nobody for the journal."""
 
 
 class WriterProcess:
@@ -57,13 +60,16 @@ class WriterProcess:
                 self.process.wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self._command,
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is ours to handle: it goes after the replicas
         )
+        with suppress(OSError):  # it has ended already
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        return process
 
     def _watch(self) -> None:
         """Start another when one has ended, but not too often."""
