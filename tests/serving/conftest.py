@@ -10,12 +10,12 @@ import redis
 
 from envs.catalogue import Catalogue, load_catalogue
 from serving.store.connect import connect_sync
-from serving.store.redis_server import RedisServer, bundled_program
+from serving.store.redis_server import RedisServer
 from tests.serving.live import Running, running
 from tests.serving.redis_cluster import RedisCluster, redis_cluster
 
 
-def installed_redis() -> Path:
+def installed_program() -> Path:
     """Debian's redis-server; the test is skipped where there is none."""
     found = shutil.which("redis-server")
     if found is None:
@@ -23,26 +23,19 @@ def installed_redis() -> Path:
     return Path(found)
 
 
-KINDS = (
-    "bundled",
-    pytest.param("installed", marks=pytest.mark.slow),
-    pytest.param("cluster", marks=pytest.mark.slow),
+KINDS = ("bundled", pytest.param("cluster", marks=pytest.mark.slow))
+ONE_SERVER = pytest.mark.parametrize(
+    "redis_server",
+    ["bundled", pytest.param("installed", marks=pytest.mark.slow)],
+    indirect=True,
 )
-ONE_SERVER = pytest.mark.parametrize("redis_server", KINDS[:2], indirect=True)
 """For a test that looks at what one server does, not at what the service does."""
 
 
 @pytest.fixture(scope="session", params=KINDS)
-def redis_server(request, tmp_path_factory) -> Iterator[RedisServer | RedisCluster]:
-    """Each test that uses it runs with the bundled server, with Debian's, and with a cluster."""
-    program = installed_redis() if request.param == "installed" else bundled_program()
-    folder = tmp_path_factory.mktemp(f"redis-{request.param}")
-    if request.param == "cluster":
-        with redis_cluster(folder, program) as cluster:
-            yield cluster
-    else:
-        with RedisServer.start(folder, program) as server:
-            yield server
+def redis_server(request) -> RedisServer | RedisCluster:
+    """Each test that uses it runs with the bundled server of 6.2 and with a cluster of Debian's."""
+    return request.getfixturevalue(f"{request.param}_redis")
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +43,20 @@ def bundled_redis(tmp_path_factory) -> Iterator[RedisServer]:
     """The bundled server alone, for what does not depend on the version."""
     with RedisServer.start(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def installed_redis(tmp_path_factory) -> Iterator[RedisServer]:
+    """Debian's server."""
+    with RedisServer.start(tmp_path_factory.mktemp("redis"), installed_program()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cluster_redis(tmp_path_factory) -> Iterator[RedisCluster]:
+    """A cluster of Debian's servers; made once, it serves all tests of the process."""
+    with redis_cluster(tmp_path_factory.mktemp("cluster"), installed_program()) as cluster:
+        yield cluster
 
 
 @pytest.fixture

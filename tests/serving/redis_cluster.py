@@ -1,9 +1,10 @@
 """A Redis Cluster of three nodes on this machine, for the tests of the service."""
 
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import redis
@@ -29,8 +30,7 @@ class RedisCluster:
 def redis_cluster(folder: Path, program: Path, nodes: int = 3) -> Iterator[RedisCluster]:
     """Three servers that share the slots; all of them end with the block."""
     with ExitStack() as stack:
-        # The bus of a node listens ten thousand ports above it.
-        ports = free_ports(nodes)
+        ports = _ports(nodes)
         for port in ports:
             stack.callback(_end, _node(folder / str(port), program, port))
         cluster = RedisCluster(ports)
@@ -45,6 +45,17 @@ def redis_cluster(folder: Path, program: Path, nodes: int = 3) -> Iterator[Redis
         for client in clients:
             _until(lambda client=client: _whole(client, nodes), deadline)
         yield cluster
+
+
+def _ports(count: int) -> list[int]:
+    """Free ports; the bus of a node listens ten thousand above it."""
+    found: list[int] = []
+    while len(found) < count:
+        (port,) = free_ports(1)
+        with socket.socket() as bus, suppress(OSError):
+            bus.bind(("127.0.0.1", port + 10_000))
+            found.append(port)
+    return found
 
 
 def _node(folder: Path, program: Path, port: int) -> subprocess.Popen[bytes]:

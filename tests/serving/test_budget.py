@@ -16,6 +16,7 @@ from serving.security import BUCKETS
 from serving.settings import Settings
 from serving.store.connect import connect
 from serving.store.keys import Space
+from tests.serving.conftest import ONE_SERVER
 
 QUICK = Timing(lease_s=0.6, margin_s=0.2, guard_s=0.05, idle_s=0.2, tick_s=0.02)
 WITHIN_S = 20.0
@@ -291,6 +292,7 @@ def test_two_replicas_never_make_one_step_of_the_price(town):
     asyncio.run(story())
 
 
+@ONE_SERVER
 @pytest.mark.slow
 def test_leases_end_at_their_deadline_while_redis_is_gone(town, redis_server):
     async def story():

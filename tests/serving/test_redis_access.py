@@ -17,7 +17,7 @@ from serving.journal.files import JournalFiles
 from serving.journal.writer import Keeper, begun, opened
 from serving.store.connect import connect_sync
 from serving.store.redis_server import require_answer
-from tests.serving.conftest import installed_redis
+from tests.serving.conftest import installed_program
 from tests.serving.live import NOON, running
 from tests.serving.redis_cluster import redis_cluster
 
@@ -98,7 +98,7 @@ def redis_over_tls(folder: Path, program: Path) -> Iterator[Guarded]:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory) -> Iterator[Guarded]:
-    with redis_over_tls(tmp_path_factory.mktemp("tls"), installed_redis()) as server:
+    with redis_over_tls(tmp_path_factory.mktemp("tls"), installed_program()) as server:
         yield server
 
 
@@ -156,7 +156,7 @@ def test_the_command_that_starts_the_service_may_look_at_the_server(guarded):
 
 def test_a_cluster_needs_two_rights_more(catalogue, tmp_path):
     rules = [rule.replace(">PASSWORD", ">of-the-service") for rule in documented_rules()]
-    with redis_cluster(tmp_path / "nodes", installed_redis()) as cluster:
+    with redis_cluster(tmp_path / "nodes", installed_program()) as cluster:
         for node in cluster.nodes():
             with node:
                 setting = ("ACL SETUSER", "scenelift", *rules, "+cluster|slots", "+command")
@@ -196,7 +196,7 @@ def test_the_service_may_do_nothing_else(guarded, command):
 
 
 def test_each_right_is_one_that_the_code_makes_use_of():
-    code = "\n".join(path.read_text() for path in (ROOT / "serving").glob("*.py")).lower()
+    code = "\n".join(path.read_text() for path in (ROOT / "serving").rglob("*.py")).lower()
     clients = {"select"}  # of the client library, to begin a connection
     for rule in documented_rules():
         if rule.startswith("+") and rule[1:] not in clients:

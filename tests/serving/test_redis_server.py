@@ -8,6 +8,7 @@ import redis
 
 from envs.errors import InputError
 from serving.store.redis_server import RedisServer, require_answer
+from tests.serving.conftest import ONE_SERVER
 
 
 def test_data_are_there_again_after_a_restart(tmp_path):
@@ -17,6 +18,7 @@ def test_data_are_there_again_after_a_restart(tmp_path):
         assert client.get("kept") == b"yes"
 
 
+@ONE_SERVER
 def test_it_listens_on_this_machine_only_behind_a_password(redis_server):
     with redis.Redis.from_url(redis_server.url) as client:
         assert client.config_get("bind")["bind"] == "127.0.0.1"

@@ -133,6 +133,7 @@ def test_the_command_writes_what_comes_and_at_its_end_what_is_left(
 
 @pytest.mark.promise("journal-crash")
 @pytest.mark.slow
+@pytest.mark.parametrize("redis_server", ["bundled"], indirect=True)
 def test_a_writer_that_is_killed_again_and_again_loses_nothing(
     redis_server, stream, catalogue, tmp_path
 ):
