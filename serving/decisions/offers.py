@@ -30,6 +30,8 @@ from serving.words.bodies import OfferRequest
 
 AT_ONCE: Final = 250
 """Requests that are decided together; other callers get their turn in between."""
+PARTS: Final = 2
+"""Parts of batches that are under way at once: one while Redis works for the other."""
 SPACING_S: Final = 0.005
 """Least time between the beginnings of two groups: a request that comes alone waits for nothing,
 many share the work that is the same for one and for all."""
@@ -65,6 +67,7 @@ class Offers:
         self._together = 1 if is_cluster(settings.redis_url) else AT_ONCE
         self._queue: list[Queued] = []
         self._groups: set[asyncio.Task[None]] = set()
+        self._turns = asyncio.Semaphore(PARTS)
         self._planned = False
         self._next_s = 0.0
         """Earliest beginning of the next group, by the clock of the event loop."""
@@ -140,8 +143,13 @@ class Offers:
         for number, each in enumerate(asked):
             parts[int(each.identity[-4:], 16) % count][number] = each
         answers: dict[int, bytes] = {}
-        await asyncio.gather(*(self._answer(part, answers.__setitem__) for part in parts if part))
+        await asyncio.gather(*(self._in_turn(part, answers) for part in parts if part))
         return [answers[number] for number in range(len(asked))]
+
+    async def _in_turn(self, part: Waiting, answers: dict[int, bytes]) -> None:
+        """Answer a part of a batch; what waits for its turn does not wait for Redis yet."""
+        async with self._turns:
+            await self._answer(part, answers.__setitem__)
 
     async def _answer(self, waiting: Waiting, deliver: Deliver) -> None:
         """Answer all of them, in one way or the other."""
