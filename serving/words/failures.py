@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -15,6 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 logger = logging.getLogger(__name__)
+
+PARAMETER: Final = re.compile(r"\{[^}]*\}")
+"""A part of a route's path that stands for what a caller puts there."""
 
 LONGEST_SHOWN = 80
 LONGEST_MESSAGE = 400
@@ -107,11 +111,14 @@ def _frames(error: BaseException | None) -> str:
 
 
 def _methods(app: FastAPI, path: str) -> set[str]:
-    """What may be done with a path, by all the routes that lead there."""
-    routes = (route for route in app.routes if isinstance(route, Route))
-    return {
-        method for route in routes if route.path_regex.match(path) for method in route.methods or ()
-    }
+    """What may be done with a path, by the routes that name the most of it."""
+    routes = [
+        (len(PARAMETER.sub("", route.path)), route.methods or ())
+        for route in app.routes
+        if isinstance(route, Route) and route.path_regex.match(path)
+    ]
+    most = max((named for named, _ in routes), default=0)
+    return {method for named, methods in routes if named == most for method in methods}
 
 
 def handle_failures(app: FastAPI) -> None:

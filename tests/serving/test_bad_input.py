@@ -220,6 +220,7 @@ def test_a_content_type_may_name_its_character_set(service):
         ("/v1/policies/a", "DELETE, PUT"),
         ("/v1/users/u", "DELETE, GET"),
         ("/v1/offers", "POST"),
+        ("/v1/decisions/d:activate", "POST"),
     ],
 )
 def test_a_method_that_a_path_does_not_have_is_refused_with_those_it_has(live, path, methods):
