@@ -86,7 +86,7 @@ class Offers:
             answers: dict[int, bytes] = {}
             await self._answer({0: asked}, answers.__setitem__)
             return answers[0]
-        future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._queue.append((asked, future, copy_context()))
         self._plan()
         return await future
