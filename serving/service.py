@@ -21,6 +21,7 @@ from serving.decisions.offers import Offers
 from serving.people.people import People
 from serving.personalizer.personalizer import Personalizer
 from serving.policies.policies import Policies
+from serving.policies.standing import ROLES
 from serving.security import Keys
 from serving.settings import Settings
 from serving.store.connect import GONE
@@ -90,7 +91,7 @@ class Service:
 
     def _tell_metrics(self, policies: Policies) -> None:
         named = policies.names()
-        for role in ("serving", "canary", "shadow"):
+        for role in ROLES:
             self.metrics.policy_is(role, named.get(role))
         self.metrics.policy_refused(policies.refused_policy is not None)
         self.metrics.version_is(policies.version)

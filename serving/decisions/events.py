@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from envs.catalogue import Catalogue
 from envs.decisions import EventKind, Events
 from envs.users import UserState, advance
+from serving.decisions.explain import EVENT_FIELD
 from serving.people.people import Contended, People
 from serving.security import Naming, user_of
 from serving.settings import Settings
@@ -263,7 +264,7 @@ def _texts(user: str, events: Sequence[Told]) -> list[tuple[str | None, str, byt
             "discount": body.discount,
         }
         text = json.dumps({name: value for name, value in fields.items() if value is not None})
-        texts.append((body.decision_id, f"e:{event.key:016x}", text.encode()))
+        texts.append((body.decision_id, f"{EVENT_FIELD}{event.key:016x}", text.encode()))
     return texts
 
 
