@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,8 @@ class OfferDeployment:
     async def reconfigure(self, user_config: dict[str, str]) -> None:
         """Take the policy that the configuration names, while decisions go on."""
         await asyncio.to_thread(self.service.policies.configure, user_config["policy"])
+        gc.collect()
+        gc.freeze()  # looking for garbage in all that stays would hold up decisions for .1 s
 
 
 def application(
@@ -63,6 +66,7 @@ def application(
     spec = policy if is_baseline(policy) else str(Path(policy).resolve())
     options: dict[str, Any] = {"num_replicas": replicas, "user_config": {"policy": spec}}
     options["logging_config"] = LoggingConfig(
+        log_level="WARNING",  # else a line is made of each request, and thrown away
         enable_access_log=False,
         encoding=settings.log.upper(),
         logs_dir=None if log_dir is None else str(log_dir),

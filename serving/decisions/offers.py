@@ -32,9 +32,9 @@ AT_ONCE: Final = 250
 """Requests that are decided together; other callers get their turn in between."""
 PARTS: Final = 2
 """Parts of batches that are under way at once: one while Redis works for the other."""
-SPACING_S: Final = 0.005
-"""Least time between the beginnings of two groups: a request that comes alone waits for nothing,
-many share the work that is the same for one and for all."""
+TURN_S: Final = 0.02
+"""How long a group may keep the next one waiting. So requests that come while others are decided
+are decided together after them, and only where Redis is slow do groups overlap."""
 
 Queued = tuple[Asked, "asyncio.Future[bytes]", Context]
 
@@ -68,9 +68,10 @@ class Offers:
         self._queue: list[Queued] = []
         self._groups: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(PARTS)
-        self._planned = False
-        self._next_s = 0.0
-        """Earliest beginning of the next group, by the clock of the event loop."""
+        self._next: asyncio.Handle | None = None
+        """The beginning of the next group, where it is planned."""
+        self._began_s = 0.0
+        """When the latest group began, by the clock of the event loop."""
 
     async def answer(self, body: OfferRequest) -> bytes:
         """The answer to a request as JSON; the same bytes whenever the request is repeated.
@@ -93,24 +94,32 @@ class Offers:
 
     def _plan(self) -> None:
         """Let the queue be decided, once the requests that are here by now have been read."""
-        if not self._planned:
-            self._planned = True
+        if self._next is None:
             loop = asyncio.get_running_loop()
-            if loop.time() >= self._next_s:
-                loop.call_soon(self._begin)
+            if self._groups:
+                self._next = loop.call_at(self._began_s + TURN_S, self._begin)
             else:
-                loop.call_at(self._next_s, self._begin)
+                self._next = loop.call_soon(self._begin)
 
     def _begin(self) -> None:
         """Decide a group of those that wait."""
-        self._planned = False
+        self._next = None
         loop = asyncio.get_running_loop()
-        self._next_s = loop.time() + SPACING_S
+        self._began_s = loop.time()
         part, self._queue = self._queue[: self._together], self._queue[self._together :]
         # What is traced of a group belongs to the request that came first.
         group = loop.create_task(self._decide_group(part), context=part[0][2])
         self._groups.add(group)  # the loop itself holds no task
-        group.add_done_callback(self._groups.discard)
+        group.add_done_callback(self._ended)
+        if self._queue:
+            self._plan()
+
+    def _ended(self, group: asyncio.Task[None]) -> None:
+        """A group is decided: those that wait have their turn."""
+        self._groups.discard(group)
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
         if self._queue:
             self._plan()
 
