@@ -4,6 +4,7 @@ Room map, each file one concept:
 
 * ``demo``: train, serve, send simulated users over HTTP, compare, leave the API up.
 * ``children``: the programs the demo starts, and how each of them is ended.
+* ``command``: how a benchmark reads its options, prints and ends: those of the service share it.
 * ``comparison``: values per user-week, paired differences and their intervals.
 * ``report``: the comparison as a table, a picture and a summary file.
 * ``year``: ten thousand users for a year, as a table and a picture (``year_picture``); ``diary``:

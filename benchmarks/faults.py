@@ -7,7 +7,6 @@ after it. Exit status 1 when something acknowledged was lost, written twice or a
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import sys
 import time
@@ -15,16 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal
 
 import pyarrow.parquet as pq
-import tyro
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.children import Child, ChildError
+from benchmarks.command import run
 from benchmarks.fault_kinds import FAULTS, FIRST_POLICY, Scene, small_disk
 from benchmarks.fault_redis import FaultyRedis
 from benchmarks.fault_watch import Load, Times, followed_s, judged
@@ -78,7 +76,7 @@ class FaultsBenchmark:
     """Print one JSON object instead of a table."""
 
 
-def measure(config: FaultsBenchmark, folder: Path) -> dict[str, Any]:
+def measure(config: FaultsBenchmark, temporary: Path) -> dict[str, Any]:
     """Every fault, and what was broken that should not be.
 
     Raises:
@@ -86,6 +84,7 @@ def measure(config: FaultsBenchmark, folder: Path) -> dict[str, Any]:
     """
     if unknown := set(config.faults) - FAULTS.keys():
         raise InputError(f"--faults {' '.join(sorted(unknown))}: give some of {' '.join(FAULTS)}")
+    folder = config.folder or temporary
     rows = {name: _one(config, name, folder / name) for name in config.faults}
     return {
         "faults": rows,
@@ -213,20 +212,13 @@ def broken_promises(rows: dict[str, dict[str, Any]]) -> list[str]:
 
 def main() -> int:
     """Measure and print; 1 when a promise is broken, 2 for what the caller can mend."""
-    config = tyro.cli(FaultsBenchmark, prog="python -m benchmarks.faults", description=__doc__)
-    try:
-        with TemporaryDirectory(prefix="sl-faults-", dir="/tmp") as temporary:
-            found = measure(config, config.folder or Path(temporary))
-    except (InputError, ChildError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    if config.json:
-        print(json.dumps(found))
-    else:
-        console = Console()
-        console.print(_table(found["faults"], config.fsync))
-        console.print("\n".join(found["broken"]) or "Every promise held.")
-    return 1 if found["broken"] else 0
+    return run("faults", __doc__, FaultsBenchmark, measure, _show)
+
+
+def _show(found: dict[str, Any]) -> None:
+    console = Console()
+    console.print(_table(found["faults"], found["options"]["fsync"]))
+    console.print("\n".join(found["broken"]) or "Every promise held.")
 
 
 def _table(rows: dict[str, dict[str, Any]], fsync: str) -> Table:

@@ -19,11 +19,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
-import tyro
 import yaml
 from rich import box
 from rich.console import Console
@@ -31,6 +29,7 @@ from rich.table import Table
 
 from agents.policy import load_bundle, load_policy
 from benchmarks.children import ChildError
+from benchmarks.command import run
 from benchmarks.connections import Client, Reply
 from benchmarks.hammer_clients import EVENTS
 from benchmarks.load import BATCH, OFFERS
@@ -338,20 +337,13 @@ def broken_promises(found: dict[str, Any]) -> list[str]:
 
 def main() -> int:
     """Fuzz and print; 1 when a promise is broken, 2 for what the caller can mend."""
-    config = tyro.cli(FuzzBenchmark, prog="python -m benchmarks.fuzz", description=__doc__)
-    try:
-        with TemporaryDirectory(prefix="sl-fuzz-", dir="/tmp") as temporary:
-            found = measure(config, Path(temporary))
-    except (InputError, ChildError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    if config.json:
-        print(json.dumps(found))
-    else:
-        console = Console()
-        console.print(_table(found))
-        console.print("\n".join(found["broken"]) or "Every promise held.", markup=False)
-    return 1 if found["broken"] else 0
+    return run("fuzz", __doc__, FuzzBenchmark, measure, _show)
+
+
+def _show(found: dict[str, Any]) -> None:
+    console = Console()
+    console.print(_table(found))
+    console.print("\n".join(found["broken"]) or "Every promise held.", markup=False)
 
 
 def _table(found: dict[str, Any]) -> Table:

@@ -8,23 +8,20 @@ what was planned. Exit status 1 when a promise is broken.
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-import tyro
 import yaml
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.children import ChildError
+from benchmarks.command import run
 from benchmarks.hammer_clients import Hammer, Mix, Seen
 from benchmarks.journals import (
     ACTIVATED,
@@ -38,7 +35,6 @@ from benchmarks.journals import (
 from benchmarks.machine import origin
 from benchmarks.served import service_up
 from envs.catalogue import DEFAULT_CATALOGUE, Catalogue, load_catalogue
-from envs.errors import InputError
 from serving.store.redis_server import RedisServer
 
 TIGHT: Final = [
@@ -93,12 +89,13 @@ class HammerBenchmark:
     """Print one JSON object instead of a table."""
 
 
-def measure(config: HammerBenchmark, folder: Path) -> dict[str, Any]:
+def measure(config: HammerBenchmark, temporary: Path) -> dict[str, Any]:
     """Both phases, and the promises that were broken.
 
     Raises:
         ChildError: the service did not start.
     """
+    folder = config.folder or temporary
     found: dict[str, Any] = {"hammered": _hammered(config, folder / "hammered")}
     if config.plan_periods:
         found["planned"] = _planned(config, folder / "planned")
@@ -247,18 +244,11 @@ def broken_promises(found: Mapping[str, Any]) -> list[str]:
 
 def main() -> int:
     """Measure and print; 1 when a promise is broken, 2 for what the caller can mend."""
-    config = tyro.cli(HammerBenchmark, prog="python -m benchmarks.hammer", description=__doc__)
-    try:
-        with TemporaryDirectory(prefix="sl-hammer-", dir="/tmp") as temporary:
-            found = measure(config, config.folder or Path(temporary))
-    except (InputError, ChildError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    if config.json:
-        print(json.dumps(found))
-    else:
-        Console().print(_table(found))
-    return 1 if found["broken"] else 0
+    return run("hammer", __doc__, HammerBenchmark, measure, _show)
+
+
+def _show(found: dict[str, Any]) -> None:
+    Console().print(_table(found))
 
 
 def _table(found: dict[str, Any]) -> Table:

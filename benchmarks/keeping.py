@@ -15,18 +15,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 import redis
-import tyro
 from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.children import ChildError
+from benchmarks.command import run
 from benchmarks.connections import Client
 from benchmarks.hammer_clients import EVENTS
 from benchmarks.journals import wait_until_written
@@ -35,7 +33,6 @@ from benchmarks.machine import origin
 from benchmarks.processes import REPLICA, processes, resident_bytes
 from benchmarks.served import Served, service_up
 from envs.catalogue import load_catalogue
-from envs.errors import InputError
 from serving.store.redis_server import RedisServer
 
 MOST_BYTES: Final = 1024
@@ -256,22 +253,15 @@ def broken_promises(found: dict[str, Any]) -> list[str]:
 
 def main() -> int:
     """Measure and print; 1 when a promise is broken, 2 for what the caller can mend."""
-    config = tyro.cli(KeepingBenchmark, prog="python -m benchmarks.keeping", description=__doc__)
-    try:
-        with TemporaryDirectory(prefix="sl-keeping-", dir="/tmp") as temporary:
-            found = measure(config, Path(temporary))
-    except (InputError, ChildError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    if config.json:
-        print(json.dumps(found))
-    else:
-        console = Console()
-        console.print(_kept(found))
-        if "memory" in found:
-            console.print(_memory(found["memory"]["replicas"]))
-        console.print("\n".join(found["broken"]) or "Every promise held.")
-    return 1 if found["broken"] else 0
+    return run("keeping", __doc__, KeepingBenchmark, measure, _show)
+
+
+def _show(found: dict[str, Any]) -> None:
+    console = Console()
+    console.print(_kept(found))
+    if "memory" in found:
+        console.print(_memory(found["memory"]["replicas"]))
+    console.print("\n".join(found["broken"]) or "Every promise held.")
 
 
 def _kept(found: dict[str, Any]) -> Table:

@@ -8,7 +8,6 @@ the processors.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,18 +16,17 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import httpx
 import numpy as np
-import tyro
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from agents.policy import QNetworkPolicy, save_bundle
-from benchmarks.children import Child, ChildError
+from benchmarks.children import Child
+from benchmarks.command import run
 from benchmarks.load import Crowd, batch_bodies, batches, offer_bodies, paced, require_wrk, rush
 from benchmarks.machine import origin
 from benchmarks.served import READY_SECONDS, service_up, surroundings
@@ -242,20 +240,13 @@ def _figure(name: str, repeat: dict[str, Any]) -> float | None:
 
 def main() -> int:
     """Measure and print; 2 for what the caller can mend."""
-    config = tyro.cli(ServingBenchmark, prog="python -m benchmarks.serving", description=__doc__)
-    try:
-        with TemporaryDirectory(prefix="sl-serving-", dir="/tmp") as temporary:
-            found = measure(config, Path(temporary))
-    except (InputError, ChildError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    if config.json:
-        print(json.dumps(found))
-    else:
-        console = Console()
-        console.print(_speeds(found["repeats"]))
-        console.print(_aims(found["ratios"]))
-    return 0
+    return run("serving", __doc__, ServingBenchmark, measure, _show)
+
+
+def _show(found: dict[str, Any]) -> None:
+    console = Console()
+    console.print(_speeds(found["repeats"]))
+    console.print(_aims(found["ratios"]))
 
 
 def _speeds(repeats: list[dict[str, Any]]) -> Table:
