@@ -179,7 +179,7 @@ class Policies:
 
         Raises:
             Failure: it is refused, the name is in use, or the policies have changed.
-            RedisError: Redis does not answer; as in every change.
+            GONE: Redis does not answer; as in every change.
         """
         try:
             parcel = Parcel.pack(source, self._catalogue, self._below)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
-from redis.exceptions import RedisClusterException, RedisError
 
 from envs.errors import InputError
 from serving.policies.lineup import Lineup, Loaded
@@ -95,14 +94,11 @@ class Registry:
         self._connecting = threading.Lock()
 
     def _ask(self, call: Callable[[SyncClient], Any]) -> Any:
-        """What Redis answers; a cluster that does not answer is no other kind of error."""
-        try:
-            with self._connecting:
-                if self._client is None:  # a cluster is asked for its nodes at once
-                    self._client = connect_sync(self._url)
-            return call(self._client)
-        except RedisClusterException as error:
-            raise RedisError(str(error)) from None
+        """What Redis answers, over a client that is made with the first call."""
+        with self._connecting:
+            if self._client is None:  # a cluster is asked for its nodes at once
+                self._client = connect_sync(self._url)
+        return call(self._client)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -116,7 +112,7 @@ class Registry:
 
         Raises:
             InputError: what is kept is no line-up.
-            RedisError: Redis does not answer; as in every call here.
+            GONE: Redis does not answer; as in every call here.
         """
         key = self._space.policies()
         return _kept(self._ask(lambda redis: redis.hmget(key, *FIELDS)))

@@ -99,7 +99,7 @@ def connect_sync(url: str, patience_s: float = PATIENCE_S, tries: int = 2) -> Sy
 
     Raises:
         ValueError: no such URL.
-        RedisError: a cluster of which no node answers.
+        RedisClusterException: a cluster of which no node answers.
     """
     options = OPTIONS | {"socket_timeout": patience_s}
     if is_cluster(url):

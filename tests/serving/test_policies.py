@@ -327,8 +327,9 @@ def test_a_policy_that_was_configured_without_redis_is_kept_once_redis_answers(t
         assert policies.lineup()[0].lineup.serving == "rule_book"
 
 
-def test_a_change_without_redis_is_not_ready(catalogue):
-    with running("redis://127.0.0.1:1/0", catalogue) as service:
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+def test_a_change_without_redis_is_not_ready(catalogue, scheme):
+    with running(f"{scheme}://127.0.0.1:1", catalogue) as service:
         assert service.client.get("/v1/policies").status_code == 503
         assert put(service, ":serving", 503, policy="a") == "not_ready"
         assert service.client.delete("/v1/policies/a").status_code == 503
