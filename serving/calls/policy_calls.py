@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 from uuid import uuid4
 
-from fastapi import Depends, FastAPI, Header, Path, Query, Request
+from fastapi import Depends, FastAPI, Header, Path, Query, Request, params
 from pydantic import BaseModel, ConfigDict, Field
 
 from envs.errors import InputError
@@ -29,6 +29,7 @@ from serving.words.documents import BODY, failures, takes
 from serving.words.failures import Failure
 
 Result = TypeVar("Result")
+Call = TypeVar("Call", bound=Callable[..., Any])
 Named: TypeAlias = Annotated[Name, Path(description="Your name for the policy")]
 Version: TypeAlias = Annotated[
     int | None, Query(ge=0, description="The version that you have seen; any if left out")
@@ -119,12 +120,7 @@ def _add_loads(app: FastAPI, service: Service) -> None:
     admin = [Depends(admit(service.keys, service.limits, Role.ADMIN))]
     policies, most = service.policies, service.settings.max_body_bytes
 
-    @app.put(
-        "/v1/policies/{name}",
-        dependencies=admin,
-        responses=TAKES,
-        openapi_extra=takes(LoadRequest),
-    )
+    @_put(app, admin, "/v1/policies/{name}", LoadRequest)
     async def load(
         name: Named, request: Request, version: Version = None, key: ChangeKey = None
     ) -> LineupAnswer:
@@ -144,12 +140,7 @@ def _add_changes(app: FastAPI, service: Service) -> None:
     admin = [Depends(admit(service.keys, service.limits, Role.ADMIN))]
     policies, most = service.policies, service.settings.max_body_bytes
 
-    @app.put(
-        "/v1/policies:serving",
-        dependencies=admin,
-        responses=TAKES,
-        openapi_extra=takes(PolicyRequest),
-    )
+    @_put(app, admin, "/v1/policies:serving", PolicyRequest)
     async def serve(
         request: Request, version: Version = None, key: ChangeKey = None
     ) -> LineupAnswer:
@@ -158,12 +149,7 @@ def _add_changes(app: FastAPI, service: Service) -> None:
         change = _change(key, "serve", name)
         return await _changed(policies, lambda now: now.promote(name), change, version)
 
-    @app.put(
-        "/v1/policies:shadow",
-        dependencies=admin,
-        responses=TAKES,
-        openapi_extra=takes(ShadowRequest),
-    )
+    @_put(app, admin, "/v1/policies:shadow", ShadowRequest)
     async def shadow(
         request: Request, version: Version = None, key: ChangeKey = None
     ) -> LineupAnswer:
@@ -172,12 +158,7 @@ def _add_changes(app: FastAPI, service: Service) -> None:
         change = _change(key, "shadow", name)
         return await _changed(policies, lambda now: now.shadow_with(name), change, version)
 
-    @app.put(
-        "/v1/policies:canary",
-        dependencies=admin,
-        responses=TAKES,
-        openapi_extra=takes(CanaryRequest),
-    )
+    @_put(app, admin, "/v1/policies:canary", CanaryRequest)
     async def canary(
         request: Request, version: Version = None, key: ChangeKey = None
     ) -> LineupAnswer:
@@ -192,6 +173,13 @@ def _add_changes(app: FastAPI, service: Service) -> None:
         """Go back to the policy that served before."""
         change = _change(key, "rollback")
         return await _changed(policies, lambda now: now.roll_back(), change, version)
+
+
+def _put(
+    app: FastAPI, admin: list[params.Depends], path: str, body: type[_Body]
+) -> Callable[[Call], Call]:
+    """Add a change that takes a body."""
+    return app.put(path, dependencies=admin, responses=TAKES, openapi_extra=takes(body))
 
 
 async def _changed(
