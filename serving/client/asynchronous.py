@@ -11,27 +11,7 @@ from typing import Any, Self, Unpack
 import httpx
 from tenacity import AsyncRetrying
 
-from serving.client.calls import (
-    MOST_AT_ONCE,
-    PATIENCE_S,
-    TIMEOUT_S,
-    Call,
-    Later,
-    TimeLeft,
-    activating,
-    asking,
-    asking_all,
-    connection,
-    decided,
-    decided_all,
-    explained,
-    kept,
-    looking_up,
-    retrying,
-    starts,
-    telling,
-    understood,
-)
+from serving.client import calls
 from serving.client.words import (
     Ask,
     Decision,
@@ -59,11 +39,11 @@ class AsyncClient:
         self,
         url: str,
         key: str = "",
-        timeout_s: float = TIMEOUT_S,
-        patience_s: float = PATIENCE_S,
+        timeout_s: float = calls.TIMEOUT_S,
+        patience_s: float = calls.PATIENCE_S,
     ) -> None:
         self.timeout_s, self.patience_s = timeout_s, patience_s
-        self._http = httpx.AsyncClient(**connection(url, key))
+        self._http = httpx.AsyncClient(**calls.connection(url, key))
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,7 +77,7 @@ class AsyncClient:
             Refused: a mistake in what was asked.
         """
         try:
-            return decided(ask, await self._send(asking(ask), self.timeout_s))
+            return calls.decided(ask, await self._send(calls.asking(ask), self.timeout_s))
         except Unreachable as error:
             return Decision.safe(ask.request_id, str(error))
 
@@ -108,11 +88,11 @@ class AsyncClient:
             Refused: a mistake in one of them.
         """
         answers: list[Decision] = []
-        for start in starts(len(asks)):
-            part = asks[start : start + MOST_AT_ONCE]
+        for start in calls.starts(len(asks)):
+            part = asks[start : start + calls.MOST_AT_ONCE]
             try:
-                told = await self._send(asking_all(part), self.patience_s)
-                answers += decided_all(part, told)
+                told = await self._send(calls.asking_all(part), self.patience_s)
+                answers += calls.decided_all(part, told)
             except Unreachable as error:
                 answers += [Decision.safe(ask.request_id, str(error)) for ask in part]
         return answers
@@ -125,10 +105,10 @@ class AsyncClient:
             Refused: a mistake in one of them; nothing of the same call was kept.
         """
         accepted = repeated = 0
-        for start in starts(len(events)):
-            part = events[start : start + MOST_AT_ONCE]
+        for start in calls.starts(len(events)):
+            part = events[start : start + calls.MOST_AT_ONCE]
             try:
-                told = kept(await self._send(telling(part), self.patience_s))
+                told = calls.kept(await self._send(calls.telling(part), self.patience_s))
             except Unreachable as error:
                 raise NotKept(str(error), events[start:]) from error
             accepted, repeated = accepted + told.accepted, repeated + told.repeated
@@ -141,7 +121,7 @@ class AsyncClient:
             Refused: no such decision, or one that has lapsed.
             Unreachable: it is not known whether it was counted; say it again.
         """
-        await self._send(activating(decision_id), self.patience_s)
+        await self._send(calls.activating(decision_id), self.patience_s)
 
     async def decision(self, decision_id: str) -> Explanation:
         """A decision, why it was taken, and what came of it.
@@ -150,23 +130,23 @@ class AsyncClient:
             Refused: no such decision.
             Unreachable: the service does not answer.
         """
-        return explained(await self._send(looking_up(decision_id), self.patience_s))
+        return calls.explained(await self._send(calls.looking_up(decision_id), self.patience_s))
 
-    async def _send(self, call: Call, total_s: float) -> Any:
+    async def _send(self, call: calls.Call, total_s: float) -> Any:
         """The JSON that answers a call, after as many tries as there is time for."""
         until_s = time.monotonic() + total_s
-        async for attempt in AsyncRetrying(**retrying(total_s)):
+        async for attempt in AsyncRetrying(**calls.retrying(total_s)):
             with attempt:
                 return await self._try(call, until_s)
         raise AssertionError("the last try returns or raises")
 
-    async def _try(self, call: Call, until_s: float) -> Any:
-        extensions = {"timeout": TimeLeft(until_s)}
+    async def _try(self, call: calls.Call, until_s: float) -> Any:
+        extensions = {"timeout": calls.TimeLeft(until_s)}
         try:
             async with asyncio.timeout(until_s - time.monotonic()):
                 answer = await self._http.request(
                     call.method, call.path, content=call.content, extensions=extensions
                 )
         except (httpx.HTTPError, TimeoutError) as error:
-            raise Later(f"no answer: {error!r}") from error
-        return understood(answer.status_code, answer.headers, answer.content)
+            raise calls.Later(f"no answer: {error!r}") from error
+        return calls.understood(answer.status_code, answer.headers, answer.content)

@@ -14,28 +14,8 @@ from typing import Any, Self, Unpack
 import httpx
 from tenacity import Retrying
 
+from serving.client import calls
 from serving.client.asynchronous import AsyncClient
-from serving.client.calls import (
-    MOST_AT_ONCE,
-    PATIENCE_S,
-    TIMEOUT_S,
-    Call,
-    Later,
-    TimeLeft,
-    activating,
-    asking,
-    asking_all,
-    connection,
-    decided,
-    decided_all,
-    explained,
-    kept,
-    looking_up,
-    retrying,
-    starts,
-    telling,
-    understood,
-)
 from serving.client.words import (
     Ask,
     Content,
@@ -79,11 +59,11 @@ class Client:
         self,
         url: str,
         key: str = "",
-        timeout_s: float = TIMEOUT_S,
-        patience_s: float = PATIENCE_S,
+        timeout_s: float = calls.TIMEOUT_S,
+        patience_s: float = calls.PATIENCE_S,
     ) -> None:
         self.timeout_s, self.patience_s = timeout_s, patience_s
-        self._http = httpx.Client(**connection(url, key))
+        self._http = httpx.Client(**calls.connection(url, key))
 
     def __enter__(self) -> Self:
         return self
@@ -117,7 +97,7 @@ class Client:
             Refused: a mistake in what was asked.
         """
         try:
-            return decided(ask, self._send(asking(ask), self.timeout_s))
+            return calls.decided(ask, self._send(calls.asking(ask), self.timeout_s))
         except Unreachable as error:
             return Decision.safe(ask.request_id, str(error))
 
@@ -128,11 +108,11 @@ class Client:
             Refused: a mistake in one of them.
         """
         answers: list[Decision] = []
-        for start in starts(len(asks)):
-            part = asks[start : start + MOST_AT_ONCE]
+        for start in calls.starts(len(asks)):
+            part = asks[start : start + calls.MOST_AT_ONCE]
             try:
-                told = self._send(asking_all(part), self.patience_s)
-                answers += decided_all(part, told)
+                told = self._send(calls.asking_all(part), self.patience_s)
+                answers += calls.decided_all(part, told)
             except Unreachable as error:
                 answers += [Decision.safe(ask.request_id, str(error)) for ask in part]
         return answers
@@ -145,10 +125,10 @@ class Client:
             Refused: a mistake in one of them; nothing of the same call was kept.
         """
         accepted = repeated = 0
-        for start in starts(len(events)):
-            part = events[start : start + MOST_AT_ONCE]
+        for start in calls.starts(len(events)):
+            part = events[start : start + calls.MOST_AT_ONCE]
             try:
-                told = kept(self._send(telling(part), self.patience_s))
+                told = calls.kept(self._send(calls.telling(part), self.patience_s))
             except Unreachable as error:
                 raise NotKept(str(error), events[start:]) from error
             accepted, repeated = accepted + told.accepted, repeated + told.repeated
@@ -161,7 +141,7 @@ class Client:
             Refused: no such decision, or one that has lapsed.
             Unreachable: it is not known whether it was counted; say it again.
         """
-        self._send(activating(decision_id), self.patience_s)
+        self._send(calls.activating(decision_id), self.patience_s)
 
     def decision(self, decision_id: str) -> Explanation:
         """A decision, why it was taken, and what came of it.
@@ -170,18 +150,18 @@ class Client:
             Refused: no such decision.
             Unreachable: the service does not answer.
         """
-        return explained(self._send(looking_up(decision_id), self.patience_s))
+        return calls.explained(self._send(calls.looking_up(decision_id), self.patience_s))
 
-    def _send(self, call: Call, total_s: float) -> Any:
+    def _send(self, call: calls.Call, total_s: float) -> Any:
         """The JSON that answers a call, after as many tries as there is time for."""
         until_s = time.monotonic() + total_s
-        for attempt in Retrying(**retrying(total_s)):
+        for attempt in Retrying(**calls.retrying(total_s)):
             with attempt:
                 return self._try(call, until_s)
         raise AssertionError("the last try returns or raises")
 
-    def _try(self, call: Call, until_s: float) -> Any:
-        extensions, content = {"timeout": TimeLeft(until_s)}, bytearray()
+    def _try(self, call: calls.Call, until_s: float) -> Any:
+        extensions, content = {"timeout": calls.TimeLeft(until_s)}, bytearray()
         try:
             with self._http.stream(
                 call.method, call.path, content=call.content, extensions=extensions
@@ -189,7 +169,7 @@ class Client:
                 for piece in answer.iter_bytes():
                     content += piece
                     if time.monotonic() > until_s:
-                        raise Later("the answer came too slowly")
+                        raise calls.Later("the answer came too slowly")
         except httpx.HTTPError as error:
-            raise Later(f"no answer: {error!r}") from error
-        return understood(answer.status_code, answer.headers, bytes(content))
+            raise calls.Later(f"no answer: {error!r}") from error
+        return calls.understood(answer.status_code, answer.headers, bytes(content))
