@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "ope": Command("agents.ope", "OpeConfig", "run_ope"),
     "score": Command("agents.shipping.score", "ScoreConfig", "run_score"),
     "export": Command("agents.shipping.export", "ExportConfig", "run_export"),
+    "scenes": Command("agents.scenes", "ScenesConfig", "run_scenes"),
     "distil": Command("agents.shipping.distil", "DistilConfig", "run_distil"),
 }
 

@@ -22,6 +22,7 @@ from serving.security import Keys, require_keys
 from serving.service import Service, catalogue_of
 from serving.settings import Settings, run_secret
 from serving.watching import logs, tracing
+from serving.words.signals import reader_text
 
 ONGOING: Final = 256
 """Requests that a replica works on at once; most of the time they wait for Redis."""
@@ -105,4 +106,6 @@ def build(arguments: DeployArguments) -> serve.Application:
     settings = Settings.read(os.environ, url, run_secret(os.environ, Path()))
     require_keys(os.environ, Keys.parse(settings.api_keys))
     catalogue = catalogue_of(arguments.policy, arguments.catalogue)
+    scenes = reader_text(os.environ.get("SCENELIFT_SCENES", ""), catalogue)
+    settings = replace(settings, scene_reader=scenes)
     return application(arguments.policy, catalogue, settings, arguments.replicas)

@@ -31,6 +31,7 @@ from serving.service import catalogue_of
 from serving.settings import Settings, run_secret
 from serving.store.redis_server import RedisServer, require_answer
 from serving.watching import logs
+from serving.words.signals import reader_text
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,9 @@ class UpConfig:
     """Folder of a bundle, or a baseline: silence, uniform, rule_book, constant:OFFER/CHANNEL."""
     catalogue: Path | None = None
     """Catalogue to serve; the bundle's own, or the default one, when left out."""
+    scenes: Path | None = None
+    """File that reads scenes from signals, as ``python -m agents scenes`` makes it;
+    SCENELIFT_SCENES, or none, when left out."""
     port: int = 8000
     """Port to listen on."""
     host: str = "127.0.0.1"
@@ -105,7 +109,8 @@ def serving(config: UpConfig, stopped: threading.Event) -> Iterator[str]:
         )
         shared = folder / "metrics"
         shared.mkdir()
-        settings = replace(settings, metrics_dir=str(shared))
+        scenes = reader_text(config.scenes or os.environ.get("SCENELIFT_SCENES", ""), catalogue)
+        settings = replace(settings, metrics_dir=str(shared), scene_reader=scenes)
         _keep_journal(config.run_dir, catalogue, settings, stack)
         _start_ray(config, folder, stack)
         _listen(stopped)  # Ray has put handlers of its own in the place of ours

@@ -54,7 +54,7 @@ def _add_offers(app: FastAPI, service: Service) -> None:
         body = await read_body(request, OfferRequest, most)
         answer = await service.offers.answer(body)
         metrics.observe("offers", time.perf_counter() - start)
-        describe_answer(body.scene, answer)
+        describe_answer(answer)
         return Response(answer, media_type=JSON)
 
     @post(

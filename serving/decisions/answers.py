@@ -26,6 +26,7 @@ class Texts:
             for action in range(len(catalogue.actions))
         ]
         """Of each action, what is the same for everybody."""
+        self._scenes = [_quoted(scene.name) for scene in catalogue.scenes]
         self._offer_s = catalogue.offer_days * DAY
 
     def proposal(self, decided: Decided, n: int, reservation: Reservation | None) -> Proposal:
@@ -71,6 +72,7 @@ class Texts:
             time=asked.now,
             zone=decided.round.zones[n],
             scene=asked.scene,
+            scene_chance=asked.scene_chance,
             action=decided.actions[n],
             propensity=decided.propensities[n],
             observation=decided.observations[n],
@@ -96,12 +98,17 @@ class Texts:
         """The answer as JSON, put together from parts: most of it is the same for many."""
         expiry = _time(record.time + self._offer_s) if record.action else "null"
         return (
-            f'{{"decision_id":"{record.decision_id}",{self._words[record.action]},'
+            f'{{"decision_id":"{record.decision_id}","scene":{self._scenes[record.scene]},'
+            f'"scene_chance":{_number(record.scene_chance)},{self._words[record.action]},'
             f'"expires_at":{expiry},"propensity":{record.propensity!r},'
             f'"policy":{_quoted(record.policy)},"arm":"{record.arm}",'
             f'"deferred":{_bool(record.deferred)},"degraded":{_bool(record.degraded)},'
             f'"refused":{_refused(tuple(refused.items()))}}}'
         ).encode()
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None else repr(value)
 
 
 def _bool(value: bool) -> str:
@@ -128,6 +135,8 @@ def silence(asked: Asked, policy: str, arm: str) -> bytes:
     return as_json(
         {
             "decision_id": asked.decision_id,
+            "scene": None,
+            "scene_chance": None,
             "action": SILENCE,
             **NOTHING,
             "expires_at": None,

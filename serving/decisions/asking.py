@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from envs.catalogue import Catalogue
 from envs.clock import EPOCH
 from envs.rules import Rules
-from serving.decisions.rounds import Asked
+from serving.decisions.rounds import UNREAD, Asked
 from serving.security import Naming
 from serving.settings import Settings
 from serving.words.bodies import OfferRequest
+from serving.words.failures import Failure
 from serving.words.location import Blur
+from serving.words.signals import Signals
 from serving.words.vocabulary import Vocabulary
 
 EPOCH_S: Final = EPOCH.timestamp()
@@ -28,6 +30,7 @@ class Asking:
     def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
         self._naming = Naming(settings.user_secret.encode())
         self._vocabulary = Vocabulary(catalogue)
+        self.signals = Signals(settings.scene_reader, catalogue)
         self._rules = Rules(catalogue)
         self._blur = Blur.parse(settings.location)
 
@@ -44,13 +47,15 @@ class Asking:
         words, identity = self._vocabulary, self._naming.user(body.user_id)
         decision_id = self._naming.decision(identity, body.request_id)
         told = body.attributes
+        scene, evidence = self._scene(body, place)
         return Asked(
             identity=identity,
             user=identity,
             request_id=body.request_id,
             decision_id=decision_id,
             uniform=self._naming.uniform(decision_id),
-            scene=words.index("scene", body.scene, f"{place}scene"),
+            scene=scene,
+            evidence=evidence,
             now=self._now(body.now, f"{place}now"),
             time_zone=words.zone(body.time_zone, f"{place}time_zone"),
             attributes=words.attributes(told, f"{place}attributes") if told else None,
@@ -64,6 +69,17 @@ class Asking:
         decision_id = self._naming.decision(person, asked.request_id)
         uniform = self._naming.uniform(decision_id)
         return replace(asked, user=person, decision_id=decision_id, uniform=uniform)
+
+    def _scene(self, body: OfferRequest, place: str) -> tuple[int, NDArray[np.float64] | None]:
+        """The scene that was told, or what the signals say of each."""
+        if body.scene is not None:
+            if body.signals is not None:
+                message = "give the scene or the signals, not both"
+                raise Failure(422, "scene_and_signals", message, f"{place}signals")
+            return self._vocabulary.index("scene", body.scene, f"{place}scene"), None
+        if body.signals is None:
+            raise Failure(422, "missing_field", "scene or signals is required", f"{place}scene")
+        return UNREAD, self.signals.evidence(body.signals, f"{place}signals")
 
     def _now(self, told: str | None, field: str) -> int:
         if told is None:

@@ -58,7 +58,8 @@ class Offers:
         self._breaker = breaker
         self._outages = Outages()
         self._asking = asking = Asking(catalogue, settings)
-        proposer = Proposer(catalogue, policies, budget, settings.time_zone)
+        reader = asking.signals.reader
+        proposer = Proposer(catalogue, policies, budget, settings.time_zone, reader)
         patience_s = settings.redis_timeout_ms / 1000
         self._deciding = Deciding(
             catalogue, store, metrics, budget, people, asking, proposer, patience_s

@@ -7,14 +7,16 @@ another: none is given what an earlier one has used up of the budget.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.catalogue import Catalogue
-from envs.decisions import EventKind, Events
+from envs.clock import hour_of_week
+from envs.decisions import EventKind, Events, Moment
 from envs.rules import reserve_cents
+from envs.scene_reader import SceneReader
 from envs.users import UserState, advance
 from serving.budgets.budget import Budget
 from serving.decisions.answers import Texts
@@ -30,11 +32,17 @@ class Proposer:
     """Decides for the users of one catalogue."""
 
     def __init__(
-        self, catalogue: Catalogue, policies: Policies, budget: Budget, time_zone: str
+        self,
+        catalogue: Catalogue,
+        policies: Policies,
+        budget: Budget,
+        time_zone: str,
+        reader: SceneReader | None,
     ) -> None:
         self._policies = policies
         self._budget = budget
         self._zone = time_zone
+        self._reader = reader
         self._reserve = np.ceil(reserve_cents(catalogue)).astype(np.int64)
         self._costs = np.unique(self._reserve)
         self._texts = Texts(catalogue)
@@ -53,6 +61,7 @@ class Proposer:
             None where the budget was not enough after all: decide again.
         """
         round_ = self._round(asked, readings, users)
+        asked = round_.asked
         _describe(users, asked)
         attributes = users.attributes.copy()
         verdict = self._decide(round_)
@@ -78,6 +87,8 @@ class Proposer:
             for each, reading in zip(asked, readings, strict=True)
         ]
         moment = stand([each.scene for each in asked], [each.now for each in asked], zones)
+        if self._reader is not None:
+            asked = _located(asked, moment, self._reader)
         deciders = [self._policies.of(each.user) for each in asked]
         return Round(asked, readings, users, zones, moment, deciders, self._budget.price)
 
@@ -132,6 +143,21 @@ class Proposer:
             rows = spoken(rows, verdict.mask, speaks)
         same = np.take_along_axis(rows, verdict.actions[:, None], axis=1)[:, 0]
         return shadow.policy_name, np.where(sound, same, np.nan)
+
+
+def _located(asked: Sequence[Asked], moment: Moment, reader: SceneReader) -> Sequence[Asked]:
+    """The requests with the likeliest scene where signals were told, which the moment gets too."""
+    rows = [n for n, each in enumerate(asked) if each.evidence is not None]
+    if not rows:
+        return asked
+    evidence = np.stack([each.evidence for each in asked if each.evidence is not None])
+    chances = reader.chances(evidence, hour_of_week(moment.local().take(rows)))
+    likeliest = chances.argmax(axis=1)
+    moment.scene[rows] = likeliest
+    located = list(asked)
+    for row, scene, each in zip(rows, likeliest.tolist(), chances, strict=True):
+        located[row] = replace(asked[row], scene=scene, scene_chance=float(each[scene]))
+    return located
 
 
 def _describe(users: UserState, asked: Sequence[Asked]) -> None:

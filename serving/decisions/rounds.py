@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from envs.users import UserState
 from serving.budgets.budget import Reservation
 from serving.policies.decide import Decider, Verdict
 from serving.store.state import DecisionCommit, Reading
+
+UNREAD: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,13 @@ class Asked:
     uniform: float
     """The draw in [0, 1)."""
     scene: int
+    """``UNREAD`` until it is read from the signals."""
     now: int
     """Seconds since the epoch of ``envs.clock``."""
+    evidence: NDArray[np.float64] | None = None
+    """What the signals say of each scene, see ``SceneReader.evidence``; None for a told scene."""
+    scene_chance: float | None = None
+    """Of the scene that was read."""
     time_zone: str | None = None
     attributes: NDArray[np.float32] | None = None
     """[J], NaN where not told."""

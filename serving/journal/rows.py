@@ -40,6 +40,7 @@ DECISIONS: Final = Kind(
         ("time", pa.int32()),
         ("zone", pa.string()),
         ("scene", pa.int16()),
+        ("scene_chance", pa.float64()),
         ("action", pa.int16()),
         ("propensity", pa.float64()),
         ("observation", pa.binary()),

@@ -22,7 +22,7 @@ FORMAT: Final = 1
 EPOCH_US: Final = int(EPOCH.timestamp()) * 1_000_000
 ALSO: Final = (
     *("policy", "arm", "budget_price", "reserved_cents", "shadow", "shadow_propensity"),
-    *("latitude", "longitude"),
+    *("latitude", "longitude", "scene_chance"),
 )
 """Columns of the parts that the log has as they are."""
 

@@ -82,6 +82,8 @@ class DecisionRecord:
     """Seconds since the epoch of ``envs.clock``."""
     zone: str
     scene: int
+    scene_chance: float | None
+    """How likely the scene is that was read from signals; None for one that was told."""
     action: int
     propensity: float
     observation: bytes

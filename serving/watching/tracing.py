@@ -162,13 +162,13 @@ def traced(name: str) -> Callable[[Function], Function]:
     return around
 
 
-def describe_answer(scene: str, answer: bytes) -> None:
+def describe_answer(answer: bytes) -> None:
     """Let the span of this call say what was decided, if there is one."""
     if _now is None:
         return
-    told = json.loads(answer) | {"scene": scene}
+    told = json.loads(answer)
     names = ("decision_id", "scene", "policy", "arm", "degraded")
-    _now.describe({f"scenelift.{name}": told[name] for name in names if name in told})
+    _now.describe({f"scenelift.{name}": told[name] for name in names if told[name] is not None})
 
 
 class TracedCalls:

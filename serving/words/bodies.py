@@ -48,7 +48,10 @@ Attributes = dict[Word, StrictInt | StrictFloat | StrictStr]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    # Texts are not looked up among those of earlier bodies: most are names that never come again.
+    model_config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, cache_strings="keys"
+    )
 
 
 class Location(_Body):
@@ -71,7 +74,15 @@ class OfferRequest(_Body):
         description="Your name for this request; repeat it to get the same answer"
     )
     user_id: Id = Field(description="Your name for the user; only a keyed hash of it is kept")
-    scene: Word = Field(description="Where the user is: a scene of the catalogue")
+    scene: Word | None = Field(
+        None, description="Where the user is: a scene of the catalogue; or tell signals"
+    )
+    signals: Annotated[dict[Word, Word], Field(max_length=32)] | None = Field(
+        None,
+        description="In place of the scene: what the app has that tells it, such as "
+        '{"motion": "walking"}; what is not there is left out',
+        examples=[{"motion": "vehicle", "network": "cellular"}],
+    )
     attributes: Annotated[Attributes, Field(max_length=64)] | None = Field(
         None, description="What you know of the user, as the catalogue declares it"
     )
@@ -107,6 +118,10 @@ class OfferAnswer(BaseModel):
     """The decision. Silence has no offer and no channel."""
 
     decision_id: str
+    scene: str | None = Field(description="Where the user was taken to be; null if degraded")
+    scene_chance: float | None = Field(
+        description="How likely that is by the signals; null for a scene that was told"
+    )
     action: str = Field(description='"silence", or offer and channel such as "off10/push"')
     offer: str | None
     channel: str | None

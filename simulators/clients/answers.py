@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from envs.catalogue import Catalogue
 from envs.clock import to_datetime
+from simulators.rows import SENSED
+from simulators.signals import Signals
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -45,6 +47,12 @@ class Service(Protocol):
 def told_time(seconds: int) -> str:
     """A time as the API takes it."""
     return f"{to_datetime(seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def told_signals(signals: Signals, row: int) -> dict[str, str]:
+    """What an app had of one user, as the API takes it; the clock is the time's."""
+    codes = {name: int(code[row]) for name, code in signals.codes().items() if name in SENSED}
+    return {name: signals.words[name][code] for name, code in codes.items() if code >= 0}
 
 
 def told_attributes(

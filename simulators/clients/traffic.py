@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -19,7 +20,14 @@ import httpx
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from envs.aside import file_aside
@@ -57,6 +65,9 @@ class TrafficConfig:
     """Preset of the world."""
     start: str = START
     """Time at which the world starts, ISO 8601 with its zone."""
+    signals: bool = False
+    """Tell what an app has of the scene (motion, place, network, ...) in place of the scene; the
+    service has to have been started with --scenes."""
     log: Path | None = None
     """Instead of the world: send the customers of this log, once each."""
     connections: Annotated[int, tyro.conf.arg(aliases=["--concurrency"])] = 8
@@ -220,6 +231,8 @@ def run_traffic(config: TrafficConfig) -> None:
     """Send the users, write the result and print it."""
     if config.connections < 1 or config.users < 1 or not config.days > 0 or config.first_user < 0:
         raise InputError("--connections, --users and --days have to be above 0, --first-user 0 up")
+    if config.signals and config.log is not None:
+        raise InputError("--signals: a log has none; leave out --log or --signals")
     try:
         result = asyncio.run(_send(config))
     except BaseExceptionGroup as group:
@@ -283,7 +296,8 @@ async def _send_world(
     if config.first_user:
         world.restart(np.arange(config.users), user_ids)
     task = progress.add_task("user-days", total=round(config.users * config.days))
-    plan = Visit(label, config.days, lambda days: progress.update(task, completed=round(days)))
+    passed = partial(_passed, progress, task)
+    plan = Visit(label, config.days, passed, config.signals)
     value = await visit(world, user_ids, service, plan)
     return {
         "seed": config.seed,
@@ -291,12 +305,17 @@ async def _send_world(
         "start": config.start,
         "users": config.users,
         "days": config.days,
+        "signals": config.signals,
         "weeks": config.days / 7,
         "value_per_user_week_cents": value.per_user_week(config.days),
         "user_ids": user_ids.tolist(),
         "net_cents": value.net_cents.tolist(),
         "expected_cents": value.expected_cents.tolist(),
     }
+
+
+def _passed(progress: Progress, task: TaskID, days: float) -> None:
+    progress.update(task, completed=round(days))
 
 
 def _report(result: dict[str, Any], config: TrafficConfig) -> None:

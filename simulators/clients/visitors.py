@@ -13,7 +13,7 @@ from envs.catalogue import Catalogue
 from envs.clock import DAY
 from envs.decisions import EventKind, Events
 from envs.errors import InputError
-from simulators.clients.answers import Answer, Service, told_attributes, told_time
+from simulators.clients.answers import Answer, Service, told_attributes, told_signals, told_time
 from simulators.value import Estimate
 from simulators.world import SyntheticWorld
 
@@ -41,6 +41,8 @@ class Visit:
     """How long each is followed from the start of the world."""
     progress: Callable[[float], None]
     """Told the user-days that are over."""
+    signals: bool = False
+    """Whether requests tell what an app has of the scene in place of the scene."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ async def visit(
         service: decides and is told.
         plan: how they are sent.
     """
-    journal = _Reporter(world, [f"{plan.label}-{user}" for user in user_ids], service)
+    names = [f"{plan.label}-{user}" for user in user_ids]
+    journal = _Reporter(world, names, service, plan.signals)
     net, expected = np.zeros(len(user_ids), np.int64), np.zeros(len(user_ids))
     until = world.start_s + int(plan.days * DAY)
     active = np.ones(len(user_ids), np.bool_)
@@ -95,8 +98,11 @@ async def visit(
 class _Reporter:
     """Asks and tells for the rows of a world, under the names that the service hears."""
 
-    def __init__(self, world: SyntheticWorld, names: list[str], service: Service) -> None:
+    def __init__(
+        self, world: SyntheticWorld, names: list[str], service: Service, signals: bool
+    ) -> None:
         self._world, self._names, self._service = world, names, service
+        self._signals = signals
         self._catalogue = world.catalogue
         self._told = 0
         self._latest: dict[tuple[int, int, int], str] = {}
@@ -106,14 +112,18 @@ class _Reporter:
         """The action that the service decides for each row, silence for the others, [N]."""
         moment, zones, catalogue = self._world.moment(), self._world.time_zones(), self._catalogue
         actions = np.zeros(len(self._names), np.int64)
+        signals = self._world.signals() if self._signals else None
 
         async def one(row: int) -> Answer | None:
-            request = {
+            request: dict[str, Any] = {
                 "request_id": f"{opportunity}",
                 "user_id": self._names[row],
-                "scene": catalogue.scenes[moment.scene[row]].name,
                 "now": told_time(int(moment.now[row])),
             }
+            if signals is None:
+                request["scene"] = catalogue.scenes[moment.scene[row]].name
+            else:
+                request["signals"] = told_signals(signals, row)
             if opportunity == 0:  # kept by the service from then on
                 request["time_zone"] = zones[row]
             return await self._service.decide(request)

@@ -29,6 +29,7 @@ def record(catalogue: Catalogue, user: str, number: int = 0, **changes: object) 
         time=2000 * DAY + number,
         zone="UTC",
         scene=0,
+        scene_chance=None,
         action=0,
         propensity=0.5,
         observation=np.zeros(Encoding(catalogue).width, np.float32).tobytes(),

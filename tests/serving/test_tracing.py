@@ -123,7 +123,7 @@ def test_nothing_is_traced_and_nothing_made_without_being_asked_for():
     seen = []
     traced = tracing.traced("span")(seen.append)
     traced(1)
-    tracing.describe_answer("commute", b"no JSON is read")
+    tracing.describe_answer(b"no JSON is read")
     assert seen == [1]
 
 
