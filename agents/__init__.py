@@ -21,5 +21,6 @@ What is done with them (each command has a file of its name):
 * ``train``, ``training/``: from a learner's name to a bundle, and to its best settings (``tune``).
 * ``ope``, ``logs/``: learning from logs, and what they say of other policies.
 * ``judging/``: policies against each other and the optimum (``evaluate``, ``price``).
+* ``scenes``: learning to read a user's scene from signals.
 * ``shipping/``: whole files (``score``), smaller (``distil``), portable (``export``).
 """

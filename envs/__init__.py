@@ -12,6 +12,7 @@ Room map, each file one concept:
 * ``merging``: two users who turn out to be one person.
 * ``rules``: which actions are allowed now, and which rule refused the others.
 * ``encoding``: what a policy sees.
+* ``scene_reader``: which scene a user is in, from signals and the clock.
 * ``rewards``: what the business is paid.
 * ``offer_env``: all of it as Gymnasium environments.
 * ``commands``: the commands of a room, and how they end.

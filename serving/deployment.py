@@ -107,5 +107,5 @@ def build(arguments: DeployArguments) -> serve.Application:
     require_keys(os.environ, Keys.parse(settings.api_keys))
     catalogue = catalogue_of(arguments.policy, arguments.catalogue)
     scenes = reader_text(os.environ.get("SCENELIFT_SCENES", ""), catalogue)
-    settings = replace(settings, scene_reader=scenes)
+    settings = replace(settings, scenes=scenes)
     return application(arguments.policy, catalogue, settings, arguments.replicas)

@@ -60,7 +60,7 @@ class Settings:
     """Requests a second that each API key has at each replica; 0 means any number."""
     location: str = "coarse:1000"
     """What is kept of a caller's location: ``drop``, ``coarse:METRES`` or ``laplace:METRES``."""
-    scene_reader: str = ""
+    scenes: str = ""
     """Text of the file that reads scenes from signals; empty where every caller names the scene."""
     replicas: int = 1
     """Processes that decide beside this one, itself counted."""

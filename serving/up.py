@@ -110,7 +110,7 @@ def serving(config: UpConfig, stopped: threading.Event) -> Iterator[str]:
         shared = folder / "metrics"
         shared.mkdir()
         scenes = reader_text(config.scenes or os.environ.get("SCENELIFT_SCENES", ""), catalogue)
-        settings = replace(settings, metrics_dir=str(shared), scene_reader=scenes)
+        settings = replace(settings, metrics_dir=str(shared), scenes=scenes)
         _keep_journal(config.run_dir, catalogue, settings, stack)
         _start_ray(config, folder, stack)
         _listen(stopped)  # Ray has put handlers of its own in the place of ours

@@ -61,7 +61,11 @@ class AsyncClient:
         await self._http.aclose()
 
     async def offer(
-        self, user_id: str, scene: str, request_id: str | None = None, **details: Unpack[Details]
+        self,
+        user_id: str,
+        scene: str | None = None,
+        request_id: str | None = None,
+        **details: Unpack[Details],
     ) -> Decision:
         """What to offer to one user now; ``Ask`` explains the arguments.
 

@@ -81,7 +81,11 @@ class Client:
         self._http.close()
 
     def offer(
-        self, user_id: str, scene: str, request_id: str | None = None, **details: Unpack[Details]
+        self,
+        user_id: str,
+        scene: str | None = None,
+        request_id: str | None = None,
+        **details: Unpack[Details],
     ) -> Decision:
         """What to offer to one user now; ``Ask`` explains the arguments.
 

@@ -19,6 +19,7 @@ def fresh_id() -> str:
 class Details(TypedDict, total=False):
     """What a question may say besides user and scene; ``Ask`` explains each."""
 
+    signals: Mapping[str, str] | None
     attributes: Mapping[str, int | float | str] | None
     now: datetime | None
     time_zone: str | None
@@ -34,12 +35,15 @@ class Ask:
 
     user_id: str
     """Your name for the user; the service keeps a keyed hash of it only."""
-    scene: str
-    """Where the user is: a scene of the catalogue."""
+    scene: str | None = None
+    """Where the user is: a scene of the catalogue; or say ``signals``."""
     request_id: str = field(default_factory=fresh_id)
     """The same request gets the same decision; made once, so that a retry is no second question."""
     attributes: Mapping[str, int | float | str] | None = None
     """What you know of the user, as the catalogue declares it."""
+    signals: Mapping[str, str] | None = None
+    """What the app has that tells the scene, such as ``{"motion": "walking"}``; leave out what is
+    not there."""
     now: datetime | None = None
     """When, with its time zone; the clock of the service if left out."""
     time_zone: str | None = None
@@ -52,7 +56,7 @@ class Ask:
     """Decide without counting it as shown, until it is activated."""
 
     @classmethod
-    def of(cls, user_id: str, scene: str, request_id: str | None, details: Details) -> Ask:
+    def of(cls, user_id: str, scene: str | None, request_id: str | None, details: Details) -> Ask:
         """A question, with a name of its own where none is given."""
         return cls(user_id, scene, request_id or fresh_id(), **details)
 
@@ -62,6 +66,7 @@ class Ask:
             "request_id": self.request_id,
             "user_id": self.user_id,
             "scene": self.scene,
+            "signals": None if self.signals is None else dict(self.signals),
             "attributes": dict(self.attributes) if self.attributes else None,
             "now": iso(self.now),
             "time_zone": self.time_zone,
@@ -111,6 +116,10 @@ class Decision:
     """Whether a safe answer stood in for the policy; never learnt from."""
     refused: Mapping[str, int] = field(default_factory=dict)
     """How many actions each rule refused."""
+    scene: str | None = None
+    """Where the user was taken to be; None where nobody could tell."""
+    scene_chance: float | None = None
+    """How likely that is by the signals; None for a scene that was told."""
     why: str = ""
     """Why the client answered in place of the service; empty when the service answered."""
 
@@ -147,6 +156,8 @@ class Decision:
             deferred=bool(told.get("deferred", False)),
             degraded=bool(told["degraded"]),
             refused=dict(told["refused"]),
+            scene=told.get("scene"),
+            scene_chance=told.get("scene_chance"),
         )
 
 

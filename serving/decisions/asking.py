@@ -30,7 +30,7 @@ class Asking:
     def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
         self._naming = Naming(settings.user_secret.encode())
         self._vocabulary = Vocabulary(catalogue)
-        self.signals = Signals(settings.scene_reader, catalogue)
+        self.signals = Signals(settings.scenes, catalogue)
         self._rules = Rules(catalogue)
         self._blur = Blur.parse(settings.location)
 

@@ -119,6 +119,8 @@ def test_the_asynchronous_client_gives_the_same(service, client):
     ("mistake", "code", "field"),
     [
         (lambda c: c.offer("u1", "moon"), "unknown_scene", "scene"),
+        (lambda c: c.offer("u1"), "missing_field", "scene"),
+        (lambda c: c.offer("u1", signals={"motion": "still"}), "no_scene_reader", "signals"),
         (
             lambda c: c.offer("u1", "mall", exclude_offers=["x"]),
             "unknown_offer",

@@ -47,7 +47,7 @@ def signals_of(row):
 
 
 def test_the_scenes_of_people_never_met_are_read_as_well_as_they_were_said_to_be(
-    redis_server, catalogue, tmp_path
+    redis_server, redis_client, catalogue, tmp_path
 ):
     """The world's people, learnt from and asked for over HTTP."""
     learnt, met, out = (tmp_path / name for name in ("learnt.parquet", "met.parquet", "s.json"))
@@ -65,7 +65,7 @@ def test_the_scenes_of_people_never_met_are_read_as_well_as_they_were_said_to_be
         }
         for number, row in enumerate(rows)
     ]
-    settings = {"scene_reader": out.read_text(), "redis_timeout_ms": 5_000}
+    settings = {"scenes": out.read_text(), "redis_timeout_ms": 5_000}
     with running(redis_server.url, catalogue, **settings) as service:
         answers = service.client.post("/v1/offers:batch", json={"offers": offers})
     decisions = answers.json()["decisions"]
@@ -86,7 +86,7 @@ def test_simulated_users_tell_what_their_apps_have(
     assert simulators(["run", *RUN, "100", "--out", str(moments)]) == 0
     assert agents(["scenes", str(moments), "--out", str(out), "--json"]) == 0
     traffic = ["--users", "8", "--days", "2", "--signals", "--json", "--out", str(out_json)]
-    settings = {"scene_reader": out.read_text(), "redis_timeout_ms": 5_000}
+    settings = {"scenes": out.read_text(), "redis_timeout_ms": 5_000}
     with running(redis_server.url, catalogue, **settings) as service:
         assert simulators(["traffic", "--url", service.url, *traffic]) == 0
     result = json.loads(out_json.read_text())
@@ -101,7 +101,7 @@ def test_the_hour_is_the_users_own_also_where_the_zone_was_told_before(
     redis_server, redis_client, catalogue, by_hour
 ):
     now = "2025-03-03T20:00:00Z"  # five in the morning in Tokyo
-    with running(redis_server.url, catalogue, "constant:content/email", scene_reader=by_hour) as s:
+    with running(redis_server.url, catalogue, "constant:content/email", scenes=by_hour) as s:
         asked = {"scene": None, "signals": {}, "now": now}
         assert s.offer("r1", **asked)["scene"] == "home_evening"
         assert s.offer("r2", **asked, time_zone="Asia/Tokyo")["scene"] == "night"
@@ -112,7 +112,7 @@ def test_a_scene_that_is_read_counts_as_one_that_is_told(
     redis_server, redis_client, catalogue, by_hour, tmp_path
 ):
     sign = {"motion": "escalator"}
-    with running(redis_server.url, catalogue, "uniform", scene_reader=by_hour) as service:
+    with running(redis_server.url, catalogue, "uniform", scenes=by_hour) as service:
         told = service.offer("r1", "told", scene="mall")
         read = service.offer("r1", "read", scene=None, signals=sign)
         assert (told["scene"], told["scene_chance"]) == ("mall", None)
@@ -153,7 +153,7 @@ def test_what_cannot_be_read_is_refused_by_name(
 ):
     offer = {"request_id": "r1", "user_id": "u1", "now": NOON} | change
     good = {"request_id": "r2", "user_id": "u2", "now": NOON, "scene": "mall"}
-    with running(redis_server.url, catalogue, scene_reader=by_hour) as service:
+    with running(redis_server.url, catalogue, scenes=by_hour) as service:
         alone = service.client.post("/v1/offers", json=offer)
         batch = service.client.post("/v1/offers:batch", json={"offers": [good, offer]})
     for answer, place in ((alone, ""), (batch, "offers.1.")):
