@@ -1,7 +1,7 @@
-"""A real Redis, and a service on it, for the tests of the service."""
+"""A real Redis, and the parts of a service on it, for the tests of the service."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -9,10 +9,16 @@ import pytest
 import redis
 
 from envs.catalogue import Catalogue, load_catalogue
+from serving.journal.draining import JournalWriter
+from serving.journal.files import JournalFiles
+from serving.policies.policies import Policies
 from serving.store.connect import connect_sync
 from serving.store.redis_server import RedisServer
 from tests.serving.live import Running, running
 from tests.serving.redis_cluster import RedisCluster, redis_cluster
+from tests.serving.replicas import replica
+from tests.serving.stream import Stream
+from tests.serving.town import Town
 
 
 def installed_program() -> Path:
@@ -78,3 +84,35 @@ def live(redis_server, redis_client, catalogue) -> Iterator[Running]:
     """A service on an empty Redis that decides uniformly and has time enough to do so."""
     with running(redis_server.url, catalogue, redis_timeout_ms=5_000) as service:
         yield service
+
+
+@pytest.fixture
+def here(redis_server, redis_client, catalogue, tmp_path) -> Iterator[Policies]:
+    """What serves on a replica that was configured to serve the rule book."""
+    with replica(redis_server.url, catalogue, policies_dir=str(tmp_path)) as policies:
+        yield policies
+
+
+@pytest.fixture
+def town(catalogue, redis_server) -> Callable[..., Town]:
+    """Makes replicas that share a budget, with the given settings."""
+    return lambda **settings: Town(catalogue, redis_server.url, **settings)
+
+
+@pytest.fixture
+def stream(redis_client, catalogue) -> Stream:
+    """The journal's entries in an empty Redis."""
+    return Stream(redis_client, catalogue)
+
+
+@pytest.fixture
+def files(catalogue, tmp_path) -> JournalFiles:
+    """The journal on disk."""
+    return JournalFiles(tmp_path, catalogue)
+
+
+@pytest.fixture
+def writer(redis_server, redis_client, catalogue, files) -> Iterator[JournalWriter]:
+    """Takes the entries from an empty Redis to the disk."""
+    with closing(JournalWriter(redis_server.url, catalogue, files)) as writer:
+        yield writer

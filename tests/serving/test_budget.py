@@ -4,80 +4,17 @@ import asyncio
 import math
 import random
 import signal
-from dataclasses import replace
 
 import pytest
 
-from serving.budgets.budget import Budget, Timing
-from serving.budgets.lease_scripts import CLOSE
-from serving.budgets.ledger import Wish
+from serving.budgets.budget import Budget
 from serving.budgets.pacing import STEP
 from serving.security import BUCKETS
 from serving.settings import Settings
 from serving.store.connect import connect
 from serving.store.keys import Space
 from tests.serving.conftest import ONE_SERVER
-
-QUICK = Timing(lease_s=0.6, margin_s=0.2, guard_s=0.05, idle_s=0.2, tick_s=0.02)
-WITHIN_S = 20.0
-"""How long a state is awaited that has to come; it comes much sooner."""
-
-
-class Town:
-    """Replicas that share a budget, and the Redis that they share."""
-
-    def __init__(self, catalogue, url, **settings):
-        self.catalogue, self.space, self.redis = catalogue, Space(catalogue), connect(url)
-        usual = Settings(url, "a secret of the tests only", replicas=3, budget_cents=1_000_000)
-        self.settings = replace(usual, **settings)
-        self.replicas = []
-
-    async def replica(self, **timing):
-        budget = Budget(
-            self.catalogue, self.settings, self.redis, self.space, replace(QUICK, **timing)
-        )
-        await budget.start()
-        self.replicas.append(budget)
-        return budget
-
-    async def crash(self, budget):
-        """It ends without giving anything back, as a killed process does."""
-        await budget._end()
-
-    async def commit(self, reservation, bucket=0):
-        """What the commit script of a decision does, refused after the deadline."""
-        seconds, microseconds = await self.redis.time()
-        if seconds * 1_000_000 + microseconds > reservation.until_us:
-            return False
-        key = self.space.spent(bucket, reservation.period)
-        await self.redis.hincrby(key, reservation.lease, reservation.cents)
-        return True
-
-    async def spent(self, period):
-        """All that was committed in a period."""
-        rows = [await self.redis.hvals(self.space.spent(b, period)) for b in range(BUCKETS)]
-        return sum(int(value) for row in rows for value in row)
-
-    async def until(self, true_of, budget):
-        """The state of the budget once something is true of it."""
-        async with asyncio.timeout(WITHIN_S):
-            while not true_of(state := await budget.state()):
-                await asyncio.sleep(0.01)
-        return state
-
-    async def __aenter__(self):
-        await self.redis.flushall()
-        return self
-
-    async def __aexit__(self, *_):
-        for budget in self.replicas:
-            await budget.stop()
-        await self.redis.aclose()
-
-
-@pytest.fixture
-def town(catalogue, redis_server):
-    return lambda **settings: Town(catalogue, redis_server.url, **settings)
+from tests.serving.town import WITHIN_S
 
 
 def test_without_a_budget_anything_is_left_and_redis_is_not_asked(catalogue):
@@ -164,105 +101,6 @@ def test_an_idle_replica_gives_its_lease_to_one_that_needs_it(town):
                 while busy.left_cents() < 891:
                     await asyncio.sleep(0.01)
             assert busy.reserve(891) is not None
-
-    asyncio.run(story())
-
-
-def test_a_lapsed_decision_is_taken_back_before_and_after_its_lease_is_closed(town):
-    async def story():
-        async with town() as place:
-            budget = await place.replica()
-            first, second = budget.reserve(100), budget.reserve(40)
-            for reservation in (first, second):
-                await place.commit(reservation)
-                budget.spent(reservation)
-            period, lease = first.period, first.lease
-            await place.redis.hincrby(place.space.spent(0, period), lease, -100)
-            await budget.release(period, lease, 100)
-            await budget.stop()
-            assert (await budget.state())["settled_cents"] == 40
-            await budget.start()
-            await place.redis.hincrby(place.space.spent(0, period), lease, -40)
-            await budget.release(period, lease, 40)
-            await budget.release(period, lease, 40)
-            await budget.stop()
-            await budget.start()
-            await budget.release(period, lease, 40)
-            await budget.stop()
-            assert (await budget.state())["settled_cents"] == 0
-
-    asyncio.run(story())
-
-
-def tended(budget, wish, wait_s=60.0):
-    """A call as the background task makes it."""
-    return budget._send(budget._current(), wish=Wish(wish, 5000), wait_s=wait_s)
-
-
-def test_a_grant_that_is_sent_twice_is_granted_once(town):
-    async def story():
-        async with town() as place:
-            budget = await place.replica()
-            await budget.stop()
-            first = await tended(budget, wish="lease")
-            again = await tended(budget, wish="lease")
-            assert again.granted == first.granted > 0
-            assert again.until_us == first.until_us
-            assert (await budget.state())["open_cents"] == first.granted
-            keys = [place.space.budget(budget._current().number)]
-            keys.append(f"{keys[0]}:open")
-            await CLOSE.call(place.redis, keys, "lease", 0, 70)
-            await CLOSE.call(place.redis, keys, "lease", 0, 70)
-            late = await tended(budget, wish="lease")
-            assert late.granted == 0
-            state = await budget.state()
-            assert (state["settled_cents"], state["open_cents"]) == (70, 0)
-
-    asyncio.run(story())
-
-
-def test_a_call_that_comes_too_late_does_nothing(town):
-    async def story():
-        async with town() as place:
-            budget = await place.replica()
-            await budget.stop()
-            assert (await tended(budget, wish="late", wait_s=-60)).late
-            assert (await budget.state())["open_cents"] == 0
-
-    asyncio.run(story())
-
-
-def test_a_lease_is_not_closed_with_a_spend_that_was_read_before_it_changed(town):
-    async def story():
-        async with town() as place:
-            budget = await place.replica()
-            reservation = budget.reserve(100)
-            await place.commit(reservation)
-            keys = [place.space.budget(reservation.period)]
-            keys.append(f"{keys[0]}:open")
-            await place.redis.hincrby(keys[0], f"n:{reservation.lease}", 1)
-            again = await CLOSE.call(place.redis, keys, reservation.lease, 0, 100)
-            assert again == [reservation.lease.encode(), b"1"]
-            budget.spent(reservation)
-            await budget.stop()
-            await budget.start()
-            await place.until(lambda state: state["settled_cents"] == 100, budget)
-
-    asyncio.run(story())
-
-
-def test_a_lease_that_redis_lost_is_opened_again_by_its_owner(town):
-    async def story():
-        async with town() as place:
-            budget = await place.replica()
-            reservation = budget.reserve(100)
-            await place.commit(reservation)
-            budget.spent(reservation)
-            key = place.space.budget(reservation.period)
-            await place.redis.delete(key, f"{key}:open")
-            await place.until(lambda state: state["open_cents"] > 0, budget)
-            await budget.stop()
-            assert (await budget.state())["settled_cents"] == 100
 
     asyncio.run(story())
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import redis
 
 from envs.clock import DAY, parse_time
 from envs.errors import InputError
@@ -16,31 +15,11 @@ from serving.journal.files import JournalFiles
 from serving.journal.rows import DECISIONS, KINDS, MARKS, OUTCOMES, RANKS, REFUSED
 from serving.store.keys import Space
 from simulators.logs.logged import read_log
-from tests.serving.stream import ARRIVED_MS, Stream, hashed, record
+from tests.serving.stream import ARRIVED_MS, hashed, record
+from tests.serving.written import decision_ids
 
 HOUR_MS = 3_600_000
 HOUR = "2025-11-26T14"
-
-
-@pytest.fixture
-def stream(redis_client, catalogue):
-    return Stream(redis_client, catalogue)
-
-
-@pytest.fixture
-def files(catalogue, tmp_path):
-    return JournalFiles(tmp_path, catalogue)
-
-
-@pytest.fixture
-def writer(redis_server, redis_client, catalogue, files):
-    writer = JournalWriter(redis_server.url, catalogue, files)
-    yield writer
-    writer.close()
-
-
-def decision_ids(files):
-    return sorted(files.rows(DECISIONS)["decision_id"].to_pylist())
 
 
 def test_each_kind_of_entry_comes_into_files_of_its_hour(writer, stream, files, tmp_path):
@@ -155,28 +134,6 @@ def test_what_is_written_twice_is_in_the_log_once(writer, stream, files, catalog
     assert read_log(files.log, catalogue).outcomes["amount_cents"][0] == 1_000
 
 
-def test_what_was_deleted_and_not_acknowledged_leaves_no_ghost(writer, stream, files, redis_client):
-    stream.decide(hashed(1), 1)
-    kept = stream.decide(hashed(1), 2)
-    first = writer.take()[0]
-    redis_client.xdel(first.stream, first.entry_id)
-    writer.look_again()
-    assert writer.drain() == 2
-    assert (stream.left(), stream.pending()) == (0, 0)
-    assert decision_ids(files) == [kept]
-
-
-def test_what_was_acknowledged_and_not_deleted_is_taken_again(
-    writer, stream, files, catalogue, redis_client
-):
-    identity = stream.decide(hashed(1))
-    entry = writer.take()[0]
-    redis_client.xack(entry.stream, "parquet", entry.entry_id)
-    writer.look_again()
-    assert writer.drain() == 1
-    assert (stream.left(), decision_ids(files)) == (0, [identity])
-
-
 @pytest.mark.promise("journal-unreadable")
 def test_entries_that_cannot_be_read_are_put_aside_and_block_nothing(
     writer, stream, files, redis_client, catalogue, caplog
@@ -212,60 +169,6 @@ def test_entries_that_cannot_be_read_are_put_aside_and_block_nothing(
     assert f"{len(bad) + 1} journal entries could not be read" in caplog.text
     assert files.merge() == 1
     assert len(read_log(files.log, catalogue)) == 1
-
-
-def test_what_could_not_be_written_is_written_with_the_next_try(writer, stream, files, tmp_path):
-    stream.decide(hashed(1))
-    (tmp_path / "journal").write_text("a file where the folder would be")
-    for _ in range(2):
-        with pytest.raises(OSError):
-            writer.drain()
-    assert stream.left() == 1
-    (tmp_path / "journal").unlink()
-    stream.decide(hashed(2))
-    while writer.drain():
-        pass
-    assert stream.left() == 0
-    assert files.merge() == 2
-
-
-def test_entries_whose_delivery_was_lost_are_taken_with_the_next_try(
-    writer, stream, files, redis_client
-):
-    """Redis handed them over, and the connection broke before they arrived."""
-    identity = stream.decide(hashed(1))
-    assert len(writer.take()) == 1  # and nobody writes them
-    assert writer.drain() == 0
-    writer.look_again()
-    assert writer.drain() == 1
-    assert decision_ids(files) == [identity]
-
-
-def test_a_redis_that_has_lost_its_data_is_joined_again(writer, stream, files, redis_client):
-    stream.decide(hashed(1))
-    writer.drain()
-    redis_client.flushall()
-    stream.decide(hashed(2))
-    with pytest.raises(redis.ResponseError, match="NOGROUP"):
-        writer.drain()
-    assert writer.drain() == 1
-    assert len(decision_ids(files)) == 2
-
-
-def test_more_than_can_be_taken_at_once_is_taken_in_turns(
-    writer, stream, redis_server, catalogue, files
-):
-    for number in range(600):
-        stream.decide(hashed(1), number)
-    writer.take()
-    writer.take()
-    writer.close()  # and dies
-    again = JournalWriter(redis_server.url, catalogue, files)
-    written = 0
-    while count := again.drain():
-        written += count
-    again.close()
-    assert (written, stream.left(), len(decision_ids(files))) == (600, 0, 600)
 
 
 def test_an_hour_that_is_over_becomes_one_file_of_each_kind(

@@ -30,11 +30,6 @@ WITHIN_S = 60.0
 NOBODY = "redis://:a-password@127.0.0.1:1/0"
 
 
-@pytest.fixture
-def stream(redis_client, catalogue):
-    return Stream(redis_client, catalogue)
-
-
 @contextmanager
 def writing(redis_url, run_dir, *arguments):
     """The command, once it writes."""
