@@ -127,7 +127,7 @@ def opened(url: str, catalogue: Catalogue, files: JournalFiles) -> JournalWriter
 
     Raises:
         InputError: no such URL; it is not shown, for it may hold a password.
-        RedisError: a cluster of which no node answers.
+        RedisClusterException: a cluster of which no node answers.
     """
     try:
         return JournalWriter(url, catalogue, files)
