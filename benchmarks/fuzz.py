@@ -39,6 +39,7 @@ from benchmarks.served import service_up
 from benchmarks.serving import network_bundle
 from envs.catalogue import DEFAULT_CATALOGUE, Catalogue, load_catalogue, parse_catalogue
 from envs.errors import CatalogueError, InputError
+from envs.scene_reader import HOURS, SceneCounts, save_counts
 from serving.access.key import new_key
 from serving.security import Role, entry_of
 
@@ -80,7 +81,7 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     BATCH: {
         "offers": [
             {"request_id": "r1", "user_id": "u1", "scene": "commute"},
-            {"request_id": "r2", "user_id": "u2", "scene": "lunch"},
+            {"request_id": "r2", "user_id": "u2", "signals": {"motion": "walking"}},
         ]
     },
 }
@@ -141,6 +142,7 @@ def measure(config: FuzzBenchmark, folder: Path) -> dict[str, Any]:
     settings = {
         "SCENELIFT_API_KEYS": ",".join(entries),
         "SCENELIFT_REDIS_TIMEOUT_MS": "2000",
+        "SCENELIFT_SCENES": str(_scene_reader(folder / "scenes.json")),
     }
     with service_up(folder / "run", settings=settings) as served:
         calls = fuzz_calls(served.url, keys["admin"], config.bodies, config.seed)
@@ -193,6 +195,15 @@ def _schemathesis(
         "failures": said["failures"],
         "errors": said["errors"],
     }
+
+
+def _scene_reader(path: Path) -> Path:
+    """A file with which the service understands signals."""
+    scenes = tuple(scene.name for scene in load_catalogue().scenes)
+    once = (1,) * len(scenes)
+    words = {"motion": {"walking": once, "vehicle": once}, "network": {"cellular": once}}
+    save_counts(path, SceneCounts(scenes=scenes, hours=(once,) * HOURS, signals=words))
+    return path
 
 
 def fuzz_bundles(folder: Path, count: int, seed: int) -> Tally:
