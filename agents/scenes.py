@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from agents.logs.scene_moments import SIGNAL, Moments, moment_files, read_moments
-from envs.catalogue import load_catalogue
+from envs.catalogue import Catalogue, load_catalogue
 from envs.errors import InputError
 from envs.lineage import lineage
-from envs.scene_reader import HOURS, SceneCounts, SceneReader, save_counts
+from envs.scene_reader import HOURS, LONGEST, SceneCounts, SceneReader, save_counts
 from simulators.progress import Bar
 
 MOST_WORDS: Final = 1_000
@@ -42,22 +42,23 @@ class ScenesConfig:
 
 def run_scenes(config: ScenesConfig) -> None:
     """The command: learn, look at users never met, write."""
-    scenes = tuple(scene.name for scene in load_catalogue(config.catalogue).scenes)
+    catalogue = load_catalogue(config.catalogue)
     files = moment_files(config.moments)
     with Bar("learning scenes", shown=not config.json) as bar:
-        counts = _Counting(scenes)
-        for share, moments in read_moments(files, scenes):
+        counts = _Counting(catalogue)
+        for share, moments in read_moments(files, counts.scenes):
             counts.add(moments)
             bar.update(share / 2)
         reader = SceneReader.of(counts.content({}))
         right = _Right()
-        for share, moments in read_moments(files, scenes):
+        for share, moments in read_moments(files, counts.scenes):
             right.add(moments, reader)
             bar.update(0.5 + share / 2)
     figures = right.figures()
-    save_counts(config.out, counts.content(figures))
+    content = counts.content(figures)
+    save_counts(config.out, content)
     if config.json:
-        print(json.dumps({"out": str(config.out), **figures, "lineage": lineage(0)}))
+        print(json.dumps({"out": str(config.out), **figures, "lineage": content.lineage}))
         return
     line = (
         f"the scene of users never met is right in {figures['right']:.1%} of "
@@ -70,9 +71,10 @@ def run_scenes(config: ScenesConfig) -> None:
 class _Counting:
     """How often what is met in which scene, among users who are not kept apart."""
 
-    def __init__(self, scenes: tuple[str, ...]) -> None:
-        self._scenes = scenes
-        self._hours = np.zeros((HOURS, len(scenes)), np.int64)
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.scenes = tuple(scene.name for scene in catalogue.scenes)
+        self._lineage = lineage(0) | {"catalogue_hash": catalogue.hash}
+        self._hours = np.zeros((HOURS, len(self.scenes)), np.int64)
         self._signals: dict[str, dict[str, NDArray[np.int64]]] = {}
 
     def add(self, moments: Moments) -> None:
@@ -81,7 +83,7 @@ class _Counting:
         np.add.at(self._hours, (moments.hour[learnt], moments.scene[learnt]), 1)
         for name, (words, codes) in moments.signals.items():
             there = learnt & (codes >= 0)
-            table = np.zeros((len(words), len(self._scenes)), np.int64)
+            table = np.zeros((len(words), len(self.scenes)), np.int64)
             np.add.at(table, (codes[there], moments.scene[there]), 1)
             kept = self._signals.setdefault(name, {})
             for word, row in zip(words, table, strict=True):
@@ -89,6 +91,10 @@ class _Counting:
             if len(kept) > MOST_WORDS:
                 raise InputError(
                     f"{SIGNAL}{name} has more than {MOST_WORDS} words: leave the column out"
+                )
+            if longest := [each for each in (name, *kept) if not 0 < len(each) <= LONGEST]:
+                raise InputError(
+                    f"{SIGNAL}{name}: {longest[0][:60]!r} is no name of 1 to {LONGEST} characters"
                 )
 
     def content(self, figures: dict[str, float]) -> SceneCounts:
@@ -104,11 +110,11 @@ class _Counting:
             for name, table in self._signals.items()
         }
         return SceneCounts(
-            scenes=self._scenes,
+            scenes=self.scenes,
             hours=tuple(tuple(row) for row in self._hours.tolist()),
             signals={name: table for name, table in signals.items() if table},
             figures=figures,
-            lineage=lineage(0),
+            lineage=self._lineage,
         )
 
 

@@ -20,7 +20,9 @@ from envs.aside import file_aside
 from envs.errors import InputError
 
 HOURS: Final = 168
-Name = Annotated[str, Field(min_length=1, max_length=40)]
+LONGEST: Final = 40
+"""Characters of a name or word at most."""
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 Floats = NDArray[np.float64]
 

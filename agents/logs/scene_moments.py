@@ -87,18 +87,20 @@ def _columns(path: Path, schema: pa.Schema) -> list[str]:
 
 
 def _understood(path: Path, batch: pa.RecordBatch, scenes: tuple[str, ...]) -> Moments:
+    for name in NEEDED:
+        if batch[name].null_count:
+            raise InputError(f"{path}: column {name}: a moment without it")
     words, scene = _coded(batch["scene"])
-    if strange := sorted({*words} - {*scenes}):
+    met = {words[code] for code in np.unique(scene).tolist()}
+    if strange := sorted(met - {*scenes}):
         raise InputError(f"{path}: scene {strange[0]!r} is not in the catalogue")
-    if (scene < 0).any():
-        raise InputError(f"{path}: column scene: a moment without its scene")
     time = batch["time"]
     if not pa.types.is_timestamp(time.type) or time.type.tz is None:
         raise InputError(f"{path}: column time is {time.type}: give timestamps with a time zone")
     seconds = pc.cast(time, pa.timestamp("s", "UTC"), safe=False).cast(pa.int64()).to_numpy()
     local = seconds - int(EPOCH.timestamp()) + batch["utc_offset_s"].to_numpy()
     users = [crc32(str(user).encode()) % APART == 0 for user in batch["user"].to_pylist()]
-    places = np.asarray([scenes.index(word) for word in words], np.int64)
+    places = np.asarray([scenes.index(word) if word in met else -1 for word in words], np.int64)
     return Moments(
         places[scene],
         hour_of_week(local.astype(np.int32)).astype(np.int64),

@@ -78,7 +78,12 @@ def without_signals(table):
         (lambda t: t.drop_columns(["user"]), "no column user"),
         (without_signals, "no column signal_"),
         (lambda t: changed(t, "scene", pa.array(["moon"] * len(t))), "'moon'"),
-        (lambda t: changed(t, "scene", pa.nulls(len(t), pa.string())), "without its scene"),
+        (lambda t: changed(t, "scene", pa.nulls(len(t), pa.string())), "column scene: a moment"),
+        (
+            lambda t: changed(t, "time", pa.nulls(len(t), t.schema.field("time").type)),
+            "column time",
+        ),
+        (lambda t: t.append_column("signal_x", pa.array(["a" * 41] * len(t))), "is no name of 1"),
         (lambda t: changed(t, "time", pa.array(np.arange(len(t)))), "column time is int64"),
         (lambda t: changed(t, "user", pa.array([1] * len(t))), "no moment of a user"),
         (lambda t: t.slice(0, 0), "no moment of a user"),
