@@ -91,6 +91,8 @@ def _understood(path: Path, batch: pa.RecordBatch, scenes: tuple[str, ...]) -> M
         if batch[name].null_count:
             raise InputError(f"{path}: column {name}: a moment without it")
     words, scene = _coded(batch["scene"])
+    if (scene < 0).any():
+        raise InputError(f"{path}: column scene: a moment without its scene")
     met = {words[code] for code in np.unique(scene).tolist()}
     if strange := sorted(met - {*scenes}):
         raise InputError(f"{path}: scene {strange[0]!r} is not in the catalogue")

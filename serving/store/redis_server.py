@@ -25,6 +25,9 @@ import redis
 from envs.errors import InputError
 from serving.store.connect import GONE, connect_sync
 
+REWRITE_MB: Final = 512
+"""Length of the append-only file from which it is rewritten: to rewrite it takes a processor for
+seconds, in which decisions may come late; to read this much at a start takes seconds too."""
 READY_WITHIN_S = 60.0
 ENDED_WITHIN_S = 10.0
 
@@ -94,6 +97,7 @@ class RedisServer:
                 f'dir "{folder.resolve()}"',
                 "appendonly yes",
                 "appendfsync everysec",
+                f"auto-aof-rewrite-min-size {REWRITE_MB}mb",
                 'save ""',
                 "daemonize no",
                 'logfile "redis.log"',

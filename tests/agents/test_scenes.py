@@ -77,6 +77,7 @@ def without_signals(table):
     [
         (lambda t: t.drop_columns(["user"]), "no column user"),
         (without_signals, "no column signal_"),
+        (lambda t: changed(t, "scene", pa.array(["missing"] * len(t))), "without its scene"),
         (lambda t: changed(t, "scene", pa.array(["moon"] * len(t))), "'moon'"),
         (lambda t: changed(t, "scene", pa.nulls(len(t), pa.string())), "column scene: a moment"),
         (
