@@ -39,12 +39,14 @@ def test_rows_of_a_restart_are_dropped() -> None:
 
 
 @pytest.mark.parametrize("how", [{"explore": True}, {"explore": False}, {"random_actions": True}])
+@pytest.mark.slow
 def test_no_masked_action_is_ever_taken(how: dict[str, bool]) -> None:
     columns = played(make_runner(users=32), num_timesteps=2_000, **how).columns
     rows = np.arange(len(columns["actions"]))
     assert columns["action_mask"][rows, columns["actions"]].all()
 
 
+@pytest.mark.slow
 def test_the_same_seed_collects_the_same_and_another_does_not() -> None:
     first, again, other = (
         played(make_runner(seed), num_timesteps=500).columns for seed in (1, 1, 2)

@@ -49,6 +49,7 @@ def test_the_scene_of_people_never_met_is_told_better_than_by_the_clock(moments,
     assert learnt + said["moments"] == pq.read_metadata(moments).num_rows
 
 
+@pytest.mark.slow
 def test_a_folder_of_parts_is_learnt_as_the_whole(moments, tmp_path):
     whole, folder = pq.read_table(moments), tmp_path / "parts"
     folder.mkdir()

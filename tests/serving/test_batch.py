@@ -76,6 +76,7 @@ def records(redis_client):
 
 
 @pytest.mark.promise("budget-exact")
+@pytest.mark.slow
 def test_a_batch_spends_no_more_than_the_budget(redis_server, redis_client, catalogue):
     """Whoever comes when the money is short may have only what is still affordable."""
     settings = {"budget_cents": 2_000, "budget_plan": ",".join(["1", *["0"] * 23])}

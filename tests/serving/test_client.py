@@ -199,6 +199,7 @@ def test_a_busy_service_is_tried_again(status):
         assert client.tell([BOUGHT]).accepted == 1
 
 
+@pytest.mark.slow
 def test_the_service_says_how_long_to_wait_but_not_beyond_the_time_in_all():
     good = b'{"accepted": 1, "repeated": 0}'
     with scripted(says(503, b"{}", "retry-after: 1"), says(200, good)) as url:

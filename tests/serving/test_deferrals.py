@@ -64,6 +64,7 @@ def test_what_cannot_be_activated_is_said(pushing):
 
 
 @pytest.mark.promise("defer")
+@pytest.mark.slow
 def test_a_decision_that_is_never_shown_lapses_and_gives_its_budget_back(
     redis_server, redis_client, catalogue
 ):

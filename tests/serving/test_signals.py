@@ -46,6 +46,7 @@ def signals_of(row):
     }
 
 
+@pytest.mark.slow
 def test_the_scenes_of_people_never_met_are_read_as_well_as_they_were_said_to_be(
     redis_server, redis_client, catalogue, tmp_path
 ):
@@ -79,6 +80,7 @@ def test_the_scenes_of_people_never_met_are_read_as_well_as_they_were_said_to_be
     assert abs(np.mean(right) - np.mean(chances)) < 0.1
 
 
+@pytest.mark.slow
 def test_simulated_users_tell_what_their_apps_have(
     redis_server, redis_client, catalogue, tmp_path, capsys
 ):

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -83,6 +84,14 @@ def processes_of(folder):
     return found
 
 
+def listening(port):
+    """The same, once there are some: while HAProxy reloads, its socket changes hands."""
+    deadline = time.monotonic() + 10
+    while not (found := listeners(port)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
 @pytest.mark.slow
 def test_up_serves_through_haproxy_and_stops_all_it_started(tmp_path):
     port, run_dir = free_port(), tmp_path / "run"
@@ -107,7 +116,7 @@ def test_up_serves_through_haproxy_and_stops_all_it_started(tmp_path):
             assert url == f"http://127.0.0.1:{port}"
             errors.seek(0)
             assert "warning: no API keys are configured" in errors.read()
-            assert listeners(port) == {"haproxy"}
+            assert listening(port) == {"haproxy"}
             post = {"content": MINIMAL, "headers": {"content-type": "application/json"}}
             # The first answer of a machine that is busy starting may come late, and so be silence.
             for _ in range(50):

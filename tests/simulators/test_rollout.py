@@ -129,6 +129,7 @@ def test_a_tally_of_parts_is_that_of_the_whole(values: list[float], cut: int) ->
     assert np.isclose(parts.squares, together.squares, rtol=1e-6, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_only_the_same_users_and_luck_are_compared(trace: Trace) -> None:
     silent = played(40, 7, rows=40, policy="silence")
     found = paired_difference(silent, trace)

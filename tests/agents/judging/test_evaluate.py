@@ -103,6 +103,7 @@ def test_the_same_policy_twice_gets_the_same_figures(evaluate: Evaluate) -> None
     assert found["first"] == found["second"] == found["uniform"]
 
 
+@pytest.mark.slow
 def test_a_learner_is_summed_up_over_its_training_seeds(evaluate: Evaluate) -> None:
     found = evaluate("pair=constant:gift/push", "pair=constant:content/push", *SHORT)
     group = found["over_training_seeds"]["pair"]

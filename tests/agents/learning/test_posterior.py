@@ -60,6 +60,7 @@ def test_what_is_never_forgotten_is_summed_to_the_same_bits() -> None:
         assert torch.equal(getattr(forever, name), getattr(ages, name))
 
 
+@pytest.mark.slow
 def test_long_after_the_last_decision_only_the_prior_is_left() -> None:
     posterior = learnt(1, half_life=10.0)
     fresh = LinearPosterior(WIDTH, ARMS)

@@ -56,6 +56,7 @@ def test_a_student_decides_as_its_teacher_where_it_has_not_been() -> None:
     assert taught.regret < 0.1 * untaught.regret
 
 
+@pytest.mark.slow
 def test_a_student_keeps_the_teachers_floor_and_unit() -> None:
     teacher = network(32, 32)
     large = QNetworkPolicy((*teacher.layers[:-1], tuple(1000 * p for p in teacher.layers[-1])))
