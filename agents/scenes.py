@@ -15,12 +15,13 @@ import tyro
 from numpy.typing import NDArray
 from rich.console import Console
 
-from agents.logs.scene_moments import SIGNAL, Moments, moment_files, read_moments
+from agents.logs.scene_moments import Moments, moment_files, read_moments
 from envs.catalogue import Catalogue, load_catalogue
 from envs.errors import InputError
 from envs.lineage import lineage
 from envs.scene_reader import HOURS, LONGEST, SceneCounts, SceneReader, save_counts
 from simulators.progress import Bar
+from simulators.rows import SIGNAL
 
 MOST_WORDS: Final = 1_000
 """A signal with more words than that is a name or a number, and tells no scene."""
@@ -128,14 +129,14 @@ class _Right:
     def add(self, moments: Moments, reader: SceneReader) -> None:
         """Look at moments."""
         apart = moments.apart
-        evidence = np.zeros((len(moments.scene), len(reader.scenes)))
+        scene, hour = moments.scene[apart], moments.hour[apart]
+        evidence = np.zeros((len(scene), len(reader.scenes)))
         for name, (words, codes) in moments.signals.items():
             known = reader.words.get(name, {})
             nothing = np.zeros(len(reader.scenes))
             table = np.stack([*(known.get(word, nothing) for word in words), nothing])
-            evidence += table[codes]  # -1 is the last: no signal
-        scene, hour = moments.scene[apart], moments.hour[apart]
-        chances = reader.chances(evidence[apart], hour)
+            evidence += table[codes[apart]]  # -1 is the last: no signal
+        chances = reader.chances(evidence, hour)
         self._moments += len(scene)
         self._right += int((chances.argmax(axis=1) == scene).sum())
         self._told += float(chances.max(axis=1).sum())

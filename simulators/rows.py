@@ -28,6 +28,8 @@ LATENT: Final = (
 """The hidden state that a trace keeps, as it was before the action."""
 SENSED: Final = ("place_type", "motion", "device", "network", "page", "category", "weather")
 """Signals that a trace keeps where it is told to; it has the time anyway."""
+SIGNAL: Final = "signal_"
+"""How the columns of signals begin."""
 MISSING: Final = "missing"
 """The word for a signal that is not there."""
 
@@ -81,7 +83,7 @@ def _sensed(signals: Signals | None) -> Columns:
     if signals is None:
         return {}
     codes = signals.codes()
-    return {f"signal_{name}": codes[name] for name in SENSED}
+    return {SIGNAL + name: codes[name] for name in SENSED}
 
 
 def _outcome(events: Events, n: int) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
@@ -95,7 +97,7 @@ def _outcome(events: Events, n: int) -> tuple[NDArray[np.uint32], NDArray[np.int
 
 def table_of(world: SyntheticWorld, columns: Columns) -> pa.Table:
     """Names for numbers, where there are names; the mask as bytes, bit a of them for action a."""
-    names = _names(world, f"signal_{SENSED[0]}" in columns)
+    names = _names(world, SIGNAL + SENSED[0] in columns)
     return pa.table(
         {name: _array(name, values, names.get(name)) for name, values in columns.items()}
     )
@@ -109,7 +111,7 @@ def _names(world: SyntheticWorld, sensed: bool) -> dict[str, list[str]]:
         "action": [action.name for action in world.catalogue.actions],
         "archetype": [kind.name for kind in world.preset.archetypes],
         "category": list(world.preset.categories),
-        **{f"signal_{name}": [*words[name], MISSING] for name in SENSED if sensed},
+        **{SIGNAL + name: [*words[name], MISSING] for name in SENSED if sensed},
     }
 
 

@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 
 from envs.clock import EPOCH, hour_of_week
 from envs.errors import InputError
+from simulators.rows import MISSING, SIGNAL
 
-SIGNAL: Final = "signal_"
-MISSING: Final = "missing"
 NEEDED: Final = ("user", "time", "utc_offset_s", "scene")
 APART: Final = 5
 """One user in so many is kept apart."""
